@@ -1,0 +1,321 @@
+"""The seam between the gateway and a provider: the Adapter protocol, the turn it is given, the deltas it gives back.
+
+An adapter is pure translation: no I/O, no clock, no ids. It never builds events; it says what the provider said, as
+deltas, in the order in which it was said, and `engine.assembler` makes a legal event stream of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from ..protocol.errors import ApiError
+from ..protocol.state import unseal
+
+Json = dict[str, Any]
+
+# --------------------------------------------------------------------------- what an adapter is given
+
+
+@dataclass(frozen=True, slots=True)
+class ModelProfile:
+    """What the model table knows of a model: limits and quirks, as data (`models.toml`, section `[[model]]`).
+
+    `context_window` and `max_output_tokens` are in tokens. `options` holds the quirks that only the provider's own
+    adapter reads; each adapter names those it knows in its first lines.
+    """
+
+    context_window: int | None = None
+    max_output_tokens: int | None = None
+    options: Json = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Turn:
+    """One sample to take: everything an adapter needs to build a provider request.
+
+    request     the client's request, validated, without its null fields: temperature, top_p, max_output_tokens,
+                reasoning, text, tool_choice, parallel_tool_calls, top_logprobs, ... are read from here
+    input       the whole context in order: earlier turns, then this one's input; items are the protocol's dicts.
+                Item references are resolved. A message's content is always a list of parts here, also where the
+                client sent a string (`input_text`, for the assistant `output_text`). Never change an item in place.
+    tools       the tools of this sample, `function` and `custom` and hosted kinds, in the client's order
+    tool_choice "auto", "none", "required", {"type": "function" | "custom", "name": ...} or a hosted tool's
+                {"type": ...}; `allowed_tools` is already resolved into mode (here) and `allowed`
+    allowed     names of the function and custom tools that may be called; None: all of them
+    """
+
+    provider: str
+    model: str
+    profile: ModelProfile
+    request: Json
+    instructions: str | None
+    input: list[Json]
+    tools: list[Json]
+    tool_choice: str | Json = "auto"
+    allowed: frozenset[str] | None = None
+
+    def state(self, item: Json) -> Any | None:
+        """The provider state in a reasoning item, as this provider gave it; None if it has none or another's."""
+        token = item.get("encrypted_content")
+        if not token:
+            return None
+        found = unseal(token)
+        return found[1] if found and found[0] == self.provider else None
+
+
+@dataclass(slots=True)
+class UpstreamRequest:
+    """What to send to the provider.
+
+    path      below the provider's base URL and version, e.g. "/messages"
+    body      the JSON body; key order is kept, so equal turns give equal bytes (prompt caches depend on it)
+    headers   beyond content type and authentication, which the provider's row decides
+    framing   how the provider streams
+    ignored   paths of the client's tuning knobs that this provider has no place for; named to the client in
+              `x-openresponses-ignored`. A *feature* that has no place is an ApiError "unsupported_parameter" instead.
+    """
+
+    path: str
+    body: Json
+    headers: dict[str, str] = field(default_factory=dict)
+    framing: Literal["sse", "ndjson"] = "sse"
+    ignored: list[str] = field(default_factory=list)
+
+
+# --------------------------------------------------------------------------- what an adapter gives back: the deltas
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The provider took the request. `model` as the provider names it."""
+
+    model: str | None = None
+    service_tier: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageStarted:
+    """A new message begins. Only needed to give its phase; TextDelta and RefusalDelta open a message by themselves."""
+
+    phase: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    text: str
+    logprobs: list[Json] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """A citation on the open (or last) text part; offsets are characters from the beginning of that part."""
+
+    annotation: Json
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """Reasoning text. `raw` tells the model's own thoughts from a summary of them."""
+
+    text: str
+    raw: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderState:
+    """State for this provider alone: joins the open reasoning item, or makes one. Replaces what that item had."""
+
+    payload: Json | str
+
+
+@dataclass(frozen=True, slots=True)
+class PartEnd:
+    """The open content part or summary part is complete; its item stays open."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemEnd:
+    """The open message or reasoning item is complete, or the tool call or hosted item named by `key`."""
+
+    key: Hashable = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallStarted:
+    """A call of the client's tool. `key` names it among the calls of this sample (index, id: any hashable).
+
+    `call_id` is the provider's id for pairing the result; None: the assembler makes one. Several calls may be open
+    at once; opening one closes an open message or reasoning item.
+    """
+
+    key: Hashable
+    name: str
+    call_id: str | None = None
+    kind: Literal["function", "custom"] = "function"
+    namespace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of a call's arguments (JSON text), or of a custom call's input (free text)."""
+
+    key: Hashable
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostedItemStarted:
+    """An item of a tool that the provider ran itself (web_search_call, ...), in OpenAI's shape, without its id."""
+
+    key: Hashable
+    item: Json
+
+
+@dataclass(frozen=True, slots=True)
+class HostedItemEvent:
+    """An event of that item's own life, e.g. "response.web_search_call.searching", with its extra fields."""
+
+    key: Hashable
+    type: str
+    fields: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HostedItemEnded:
+    """That item, complete."""
+
+    key: Hashable
+    item: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens so far, in our terms: input includes cached tokens, output includes reasoning. The last one counts."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The provider's own end of the answer; nothing but Usage may follow.
+
+    reason   None: completed. "max_output_tokens", "content_filter": incomplete. "pause": the provider wants the same
+             turn sent again with what it said so far (Anthropic's pause_turn).
+    """
+
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The provider failed in mid-answer, or said something that cannot be read."""
+
+    error: ApiError
+
+
+Delta = (
+    Started
+    | MessageStarted
+    | TextDelta
+    | RefusalDelta
+    | Annotation
+    | ReasoningDelta
+    | ProviderState
+    | PartEnd
+    | ItemEnd
+    | ToolCallStarted
+    | ToolCallDelta
+    | HostedItemStarted
+    | HostedItemEvent
+    | HostedItemEnded
+    | Usage
+    | Finished
+    | Failed
+)
+
+# --------------------------------------------------------------------------- the adapter itself
+
+
+class Reader(Protocol):
+    """Reads one answer of the provider; keeps what it needs to know between frames.
+
+    The engine stops reading at Failed, and at the end of the stream fails the turn if there was no Finished.
+    """
+
+    def frame(self, event: str, data: Json) -> Iterable[Delta]:
+        """One frame of the stream: the SSE event name ("" if it has none) and its JSON object."""
+        ...
+
+    def whole(self, data: Any) -> Iterable[Delta]:
+        """A complete, unstreamed answer (JSON), for backends that ignore the wish to stream. Ends with Finished."""
+        ...
+
+    def end(self) -> Iterable[Delta]:
+        """The stream has ended: what can only be said now (a provider whose only end is EOF says Finished here)."""
+        ...
+
+
+class Adapter(Protocol):
+    def build(self, turn: Turn) -> UpstreamRequest:
+        """The provider's request for this turn. Raises ApiError naming the parameter it cannot honour."""
+        ...
+
+    def reader(self, turn: Turn) -> Reader:
+        """A fresh reader for the answer to that request."""
+        ...
+
+    def explain(self, status: int, body: bytes) -> ApiError:
+        """The provider's error reply (HTTP status >= 400), as ours."""
+        ...
+
+
+# --------------------------------------------------------------------------- shared by adapters
+
+SECRETS = re.compile(
+    r"\b(?:sk|rk|pk|gsk|xai|key)-[\w*.-]{6,}|\bAIza[\w-]{10,}|\borg-\w{6,}|\bproj_\w{6,}|\bBearer\s+\S+"
+    r"|\barn:aws[\w:/.-]+|\bprojects/\d{6,}",
+)
+
+
+def redact(message: str) -> str:
+    """A provider's message without keys and account ids."""
+    return SECRETS.sub("[redacted]", message)
+
+
+# What a provider's HTTP status means when its body says nothing more precise.
+STATUS_CODES: dict[int, str] = {
+    400: "invalid_value",
+    401: "provider_authentication_failed",
+    402: "insufficient_quota",
+    403: "provider_authentication_failed",
+    404: "model_not_found",
+    408: "provider_timeout",
+    413: "request_too_large",
+    422: "invalid_value",
+    429: "rate_limit_exceeded",
+    500: "provider_error",
+    502: "provider_unavailable",
+    503: "server_is_overloaded",
+    504: "provider_timeout",
+    529: "server_is_overloaded",
+}
+
+
+def provider_error(
+    status: int, message: str, *, code: str | None = None, retry_after: float | None = None
+) -> ApiError:
+    """An ApiError for a provider's error reply: by `code` where the adapter knows better, else by the status."""
+    fallback = "provider_error" if status >= 500 else "invalid_value"
+    code = code or STATUS_CODES.get(status, fallback)
+    return ApiError(code, redact(message) or f"The provider answered {status}.", retry_after=retry_after)

@@ -1,0 +1,1 @@
+"""One turn: context, sampling, assembling, persisting. Provider-neutral and transport-neutral."""

@@ -1,0 +1,1 @@
+"""The ASGI front door: routes, server-sent events, authentication, limits."""

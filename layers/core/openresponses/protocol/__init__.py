@@ -1,0 +1,1 @@
+"""What clients see: requests, items, responses, events, errors. Nothing here knows a provider or AWS."""

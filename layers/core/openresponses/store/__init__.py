@@ -1,0 +1,1 @@
+"""Where conversations are kept: one protocol, SQLite locally, DynamoDB on AWS."""

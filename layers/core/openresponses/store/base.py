@@ -1,0 +1,70 @@
+"""The Store protocol: what the gateway keeps of a conversation, and how it gets it back.
+
+A response is written once, whole, at the end of its turn, with its own input and output only: what came before it is
+found by walking `previous_response_id`. Every id belongs to a tenant; another tenant's id is simply not there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResponse:
+    """One turn as it was told to the client.
+
+    response     the response object of the terminal event, with provider state (`encrypted_content`) always in it
+    input        the turn's own input items, each with an id, without the earlier turns'
+    model        the model name the client asked for (response["model"] is the provider's)
+    created_at   Unix seconds
+    expires_at   Unix seconds; from then on the response does not exist
+    """
+
+    id: str
+    response: Json
+    input: list[Json]
+    model: str
+    created_at: int
+    expires_at: int
+
+    @property
+    def previous_response_id(self) -> str | None:
+        return self.response["previous_response_id"]
+
+    @property
+    def status(self) -> str:
+        return self.response["status"]
+
+
+class ChainNotFound(LookupError):
+    """A link of a chain is missing, expired, another tenant's, or the chain loops. `args[0]` is the id asked for."""
+
+
+class StoreUnavailable(Exception):
+    """The store cannot be reached, is throttled, or refuses the write. The turn itself is not lost by it."""
+
+
+class Store(Protocol):
+    """Kept conversations. Every method may raise StoreUnavailable."""
+
+    async def put(self, tenant: str, record: StoredResponse) -> None:
+        """Writes one response; it can be read by any process when this returns. Atomic."""
+        ...
+
+    async def get(self, tenant: str, response_id: str) -> StoredResponse | None:
+        """The response, or None if it is unknown, deleted, expired or another tenant's."""
+        ...
+
+    async def chain(self, tenant: str, response_id: str) -> list[StoredResponse]:
+        """The response and all its ancestors, oldest first. Renews their lives: at least half of the time to live is
+        left on each afterwards. Raises ChainNotFound."""
+        ...
+
+    async def delete(self, tenant: str, response_id: str) -> bool:
+        """Removes the response and all content of its own; False if there was none. Descendants lose their chain."""
+        ...
+
+    async def close(self) -> None: ...
