@@ -1,0 +1,113 @@
+"""Provider settings, secret or not: `ANTHROPIC_API_KEY`, `ANTHROPIC_BASE_URL`, ..., from where they are kept.
+
+    EnvironmentSecrets       a mapping: the laptop
+    SecretsManagerSecrets    one JSON secret in AWS Secrets Manager: the deployment
+
+An empty value counts as not set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol
+
+from .protocol.errors import ApiError
+
+log = logging.getLogger(__name__)
+
+
+class Secrets(Protocol):
+    """Where provider settings come from. Raises ApiError "server_error" if that cannot be reached."""
+
+    async def get(self, name: str) -> str | None:
+        """The value of `name`, or None if it is not set; may be some minutes old."""
+        ...
+
+    async def refresh(self, name: str) -> str | None:
+        """The value read afresh: once, after a provider refused a key with 401."""
+        ...
+
+
+class EnvironmentSecrets:
+    """Values from a mapping, as `os.environ`."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    async def get(self, name: str) -> str | None:
+        return self._environ.get(name, "").strip() or None
+
+    async def refresh(self, name: str) -> str | None:
+        return await self.get(name)
+
+
+class SecretsManagerSecrets:
+    """Values from one JSON object in Secrets Manager; the environment wins for `*_BASE_URL` only.
+
+    The object is read whole, in a thread, one read at a time, and kept for `max_age` seconds. If a later read
+    fails, what was read before stays in use.
+    """
+
+    def __init__(self, arn: str, environ: Mapping[str, str], *, max_age: float = 300.0) -> None:
+        self._arn = arn
+        self._environ = environ
+        self._max_age = max_age
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="secrets")
+        self._provider: Any = None
+        self._last: dict[str, str] | None = None
+        self._reading: Future[dict[str, str]] | None = None
+        self._read_at = 0.0
+
+    def prefetch(self) -> None:
+        """Starts the first read now, while the rest of the program loads; needs no event loop."""
+        # Wall clock: a frozen function's monotonic clock may stand still.
+        self._read_at = time.time()
+        self._reading = self._thread.submit(self._read)
+
+    async def get(self, name: str) -> str | None:
+        return await self._value(name, time.time() - self._max_age)
+
+    async def refresh(self, name: str) -> str | None:
+        return await self._value(name, time.time())
+
+    async def _value(self, name: str, not_before: float) -> str | None:
+        if name.endswith("_BASE_URL") and (url := self._environ.get(name, "").strip()):
+            return url
+        reading = self._reading
+        if reading is None or (reading.done() and (reading.exception() or self._read_at < not_before)):
+            self.prefetch()
+        assert self._reading is not None
+        # Shielded: a turn that is cancelled must not cancel the read that others wait for.
+        values = await asyncio.shield(asyncio.wrap_future(self._reading))
+        return values.get(name)
+
+    def _read(self) -> dict[str, str]:
+        from aws_lambda_powertools.utilities.parameters import SecretsProvider
+        from aws_lambda_powertools.utilities.parameters.exceptions import (
+            GetParameterError,
+            TransformParameterError,
+        )
+        from botocore.config import Config
+
+        try:
+            if self._provider is None:
+                limits = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 3})
+                self._provider = SecretsProvider(boto_config=limits)
+            found = self._provider.get(self._arn, transform="json", force_fetch=True)
+            if not isinstance(found, dict):
+                raise TransformParameterError("not a JSON object")
+        except (GetParameterError, TransformParameterError) as error:
+            # The text of a JSON error could quote the secret.
+            reason = str(error) if isinstance(error, GetParameterError) else "it is not a JSON object"
+            log.error("provider keys cannot be read from Secrets Manager: %s", reason)
+            if self._last is None:
+                raise ApiError(
+                    "server_error", "The provider keys cannot be read from Secrets Manager."
+                ) from None
+            return self._last
+        self._last = {k: v.strip() for k, v in found.items() if isinstance(v, str) and v.strip()}
+        return self._last

@@ -1,0 +1,148 @@
+"""The gateway's own settings: read once, checked, typed. Nothing else looks at the environment.
+
+Each field of `Settings` is one environment variable, `OPENRESPONSES_<FIELD>`; default, unit and meaning stand
+beside it, and `TABLE` lists them. Provider settings (`ANTHROPIC_API_KEY`, ...) are read through `secrets`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from math import isfinite
+from typing import Any, Literal, NamedTuple, Self
+
+
+class SettingsError(Exception):
+    """A wrong setting; `str()` is one line that names it and says what is expected."""
+
+
+# ------------------------------------------------------------------------------- how text becomes a value
+
+
+class Kind(NamedTuple):
+    """What a value must be, in words, and its parser, which raises ValueError or KeyError."""
+
+    expected: str
+    parse: Callable[[str], Any]
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not (isfinite(value) and value > 0):
+        raise ValueError
+    return value
+
+
+def _at_least(least: int) -> Kind:
+    def parse(text: str) -> int:
+        if (value := int(text)) < least:
+            raise ValueError
+        return value
+
+    return Kind(f"a whole number, {least} or more", parse)
+
+
+def _one_of(*choices: str) -> Kind:
+    by_name = {choice.lower(): choice for choice in choices}
+    return Kind("one of " + ", ".join(choices), lambda text: by_name[text.lower()])
+
+
+TEXT = Kind("text", str)
+POSITIVE = Kind("a number above 0", _positive)
+SWITCHES = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
+SWITCH = Kind("1 or 0", lambda text: SWITCHES[text.lower()])
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+REASONING_EVENTS = ("summary", "openai", "spec")
+
+
+def setting(default: Any, kind: Kind, unit: str, meaning: str, *, variable: str = "") -> Any:
+    """A field of Settings; `variable` is its variable's name after the prefix, if not the field's own."""
+    return field(default=default, metadata={"variable": variable, "row": (kind, unit, meaning)})
+
+
+# --------------------------------------------------------------------------- the settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting of the gateway. Durations are in seconds unless the unit says otherwise.
+
+    `environ` is the mapping that the settings were read from, kept for the providers' own variables.
+    """
+
+    config_path: str | None = setting(
+        None, TEXT, "path", "TOML file with your own providers, routes, aliases and models", variable="CONFIG"
+    )
+    history_ttl_days: float = setting(30.0, POSITIVE, "days", "How long a stored response lives")
+    max_body_bytes: int = setting(8 << 20, _at_least(1), "bytes", "Largest request body; above it: 413")
+    connect_timeout: float = setting(5.0, POSITIVE, "seconds", "Connecting to a provider")
+    first_byte_timeout: float = setting(60.0, POSITIVE, "seconds", "Waiting for a provider's first byte")
+    idle_timeout: float = setting(60.0, POSITIVE, "seconds", "Silence in the middle of a provider's answer")
+    reasoning_idle_timeout: float = setting(
+        120.0, POSITIVE, "seconds", "The same while the model reasons, or may reason"
+    )
+    keep_alive_seconds: float = setting(
+        15.0, POSITIVE, "seconds", "Silence after which a stream gets a keep-alive comment"
+    )
+    commit_seconds: float = setting(
+        10.0,
+        POSITIVE,
+        "seconds",
+        "A stream begins at the latest then; failures before it keep their HTTP status",
+    )
+    max_turn_seconds: float | None = setting(
+        None, POSITIVE, "seconds", "Longest turn; then it ends incomplete (`time_limit`). Unset: no limit"
+    )
+    max_retries: int = setting(
+        2, _at_least(0), "retries", "Further attempts at a provider before the first byte"
+    )
+    reasoning_events: Literal["summary", "openai", "spec"] = setting(
+        "summary",
+        _one_of(*REASONING_EVENTS),
+        "",
+        "Names of the reasoning events: `summary` (all clients know them), or raw in `openai` or `spec` form",
+    )
+    log_level: str = setting("INFO", _one_of(*LOG_LEVELS), "", "Least severe messages to log")
+    require_keys: bool = setting(False, SWITCH, "", "Answer only requests that carry a known API key")
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str], **overrides: Any) -> Self:
+        """The settings in `environ`, where an empty value counts as not set. `overrides` (typed values by
+        field name) win. Raises SettingsError."""
+        values: dict[str, Any] = {"environ": environ}
+        for row in TABLE:
+            if text := environ.get(row.variable, "").strip():
+                values[row.field] = _parse(row, text)
+        return cls(**(values | overrides))
+
+
+class Setting(NamedTuple):
+    """A row of the settings table, for `Settings.load` and the docs."""
+
+    field: str
+    variable: str
+    default: Any
+    kind: Kind
+    unit: str
+    meaning: str
+
+
+TABLE: tuple[Setting, ...] = tuple(
+    Setting(
+        of.name,
+        "OPENRESPONSES_" + (of.metadata["variable"] or of.name.upper()),
+        of.default,
+        *of.metadata["row"],
+    )
+    for of in fields(Settings)
+    if of.metadata
+)
+
+
+def _parse(row: Setting, text: str) -> Any:
+    try:
+        return row.kind.parse(text)
+    except (ValueError, KeyError):
+        unit = f" ({row.unit})" if row.unit else ""
+        raise SettingsError(f"{row.variable} must be {row.kind.expected}{unit}, not {text[:40]!r}.") from None
