@@ -1,7 +1,7 @@
 """Compile the locked requirements files from pyproject.toml: `make lock`.
 
-Owns the three lock files and their headers. Needs `uv` (its path is the first argument); with `--check` it
-needs nothing and only says whether the locks still belong to pyproject.toml.
+Owns the lock files and their headers. Its first argument is the path of `uv`, the rest are options for it; with
+`--check` alone it needs no uv and only says whether the locks still belong to pyproject.toml.
 
 The locks are universal (one file for every Python, system and architecture that we support), carry hashes and
 name no package index.
@@ -20,14 +20,18 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYER = "layers/core/requirements.txt"
 SERVE = "requirements-serve.txt"
 DEV = "requirements-dev.txt"
-SERVER = ["--extra", "serve", "--group", "build"]
+SAM = "requirements-sam.txt"
+UV = "scripts/requirements-uv.txt"
+SERVER = ["pyproject.toml", "--extra", "serve", "--group", "build"]
 
 # lock file → what it holds, what uv compiles into it, the lock whose versions it must repeat (the widest first,
 # so that one environment satisfies them all and the layer ships exactly what was tested)
 LOCKS: dict[str, tuple[str, list[str], str | None]] = {
     DEV: ("everything: what `make test` and `make check` need", [*SERVER, "--group", "dev"], None),
     SERVE: ("what `make run` needs: the layer's packages and the local server's", SERVER, DEV),
-    LAYER: ("what ships in the Lambda layer", [], SERVE),
+    LAYER: ("what ships in the Lambda layer", ["pyproject.toml"], SERVE),
+    SAM: ("AWS's SAM CLI, for `make sam-venv`", ["--group", "pyproject.toml:sam"], None),
+    UV: ("uv, for `make lock`", ["--group", "pyproject.toml:lock"], None),
 }
 DIGEST = "# dependencies-digest: sha256:"
 
@@ -51,12 +55,12 @@ def stale() -> list[str]:
     return [name for name in LOCKS if line not in (ROOT / name).read_text().splitlines()[:5]]
 
 
-def compile_lock(uv: str, name: str) -> None:
-    """Write one lock file. Versions already locked are kept unless `--upgrade` is passed on."""
+def compile_lock(uv: str, name: str, options: list[str]) -> None:
+    """Write one lock file. Versions already locked are kept unless `--upgrade` is among the options for uv."""
     title, what, constraint = LOCKS[name]
-    command = [uv, "pip", "compile", "pyproject.toml", *what, "--universal", "--python-version", "3.11"]
+    command = [uv, "pip", "compile", *what, "--universal", "--python-version", "3.11"]
     command += ["--generate-hashes", "--no-header", "--no-emit-index-url", "--no-emit-find-links", "--quiet"]
-    command += ["--no-config", "--output-file", name, *sys.argv[2:]]
+    command += ["--no-config", "--output-file", name, *options]
     if constraint:
         command += ["--constraints", constraint]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
@@ -68,9 +72,8 @@ def compile_lock(uv: str, name: str) -> None:
 if __name__ == "__main__":
     if sys.argv[1:] == ["--check"]:
         if old := stale():
-            sys.exit(f"{', '.join(old)}: not compiled from this pyproject.toml; run make lock")
-    elif len(sys.argv) > 1:
-        for lock in LOCKS:
-            compile_lock(sys.argv[1], lock)
+            sys.exit(f"not compiled from this pyproject.toml: {', '.join(old)}; run make lock")
     else:
-        sys.exit("usage: lock.py UV [--upgrade] | --check")
+        uv, *options = sys.argv[1:]
+        for lock in LOCKS:
+            compile_lock(uv, lock, options)

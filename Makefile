@@ -1,0 +1,53 @@
+# What people and CI call. `make` alone lists it. ARGS is passed on: make run ARGS="--port 4001".
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+JOBS ?= 2
+# Which Python makes the environment; empty: the first of python3, python3.14 … python3.11 that is 3.11 or later.
+PYTHON ?=
+export PYTHON
+
+CODE := $(wildcard layers/core/openresponses layers/runtime functions scripts tests)
+
+.PHONY: help setup setup-run run test test-slow check format lock sam-venv clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+
+setup: ## install all that development needs into .venv
+	@scripts/setup.sh $(VENV) requirements-dev.txt --editable
+
+setup-run:
+	@scripts/setup.sh $(VENV) requirements-serve.txt --editable
+
+run: setup-run ## serve http://127.0.0.1:4000 (installs what it needs first)
+	@$(BIN)/openresponses serve $(ARGS)
+
+test: setup ## run the tests, but for the slow ones
+	@$(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(ARGS)
+
+test-slow: setup ## run all tests: full cuts, real durations
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## lint, formatting, types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy $(CODE)
+
+format: setup ## format the code, mend what lint can mend
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: ## compile the lock files from pyproject.toml (ARGS=--upgrade: to the newest versions)
+	@scripts/setup.sh $(VENV)-lock scripts/requirements-uv.txt
+	@$(VENV)-lock/bin/python scripts/lock.py $(VENV)-lock/bin/uv $(ARGS)
+
+sam-venv: ## install AWS's SAM CLI into .venv-sam (to validate, build and deploy)
+	@scripts/setup.sh $(VENV)-sam requirements-sam.txt
+
+clean: ## remove what make made
+	rm -rf $(VENV) $(VENV)-lock $(VENV)-sam build dist .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf layers/core/openresponses.egg-info
+	find layers functions tests -name __pycache__ -type d -prune -exec rm -rf {} +
