@@ -3,8 +3,8 @@
 Owns the lock files and their headers. Its first argument is the path of `uv`, the rest are options for it; with
 `--check` alone it needs no uv and only says whether the locks still belong to pyproject.toml.
 
-The locks are universal (one file for every Python, system and architecture that we support), carry hashes and
-name no package index.
+The locks are universal (one file for every Python, system and architecture that we support), complete (install them
+with `--no-deps`), carry hashes and name no package index.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ LOCKS: dict[str, tuple[str, list[str], str | None]] = {
     SAM: ("AWS's SAM CLI, for `make sam-venv`", ["--group", "pyproject.toml:sam"], None),
     UV: ("uv, for `make lock`", ["--group", "pyproject.toml:lock"], None),
 }
+OPTIONS = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-config", "--no-header", "--quiet"]
+OPTIONS += ["--no-emit-index-url", "--no-emit-find-links"]
 DIGEST = "# dependencies-digest: sha256:"
 
 
@@ -58,9 +60,7 @@ def stale() -> list[str]:
 def compile_lock(uv: str, name: str, options: list[str]) -> None:
     """Write one lock file. Versions already locked are kept unless `--upgrade` is among the options for uv."""
     title, what, constraint = LOCKS[name]
-    command = [uv, "pip", "compile", *what, "--universal", "--python-version", "3.11"]
-    command += ["--generate-hashes", "--no-header", "--no-emit-index-url", "--no-emit-find-links", "--quiet"]
-    command += ["--no-config", "--output-file", name, *options]
+    command = [uv, "pip", "compile", *what, "--output-file", name, *OPTIONS, *options]
     if constraint:
         command += ["--constraints", constraint]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
