@@ -1,0 +1,249 @@
+"""The catalog: providers, routes, aliases and models as `models.toml` and the user's own file give them.
+
+Reads, checks and merges the tables, and answers by their order. A wrong row is a SettingsError of one line that names
+the file, the table and the field.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from .adapters.base import ModelProfile
+from .settings import SettingsError
+
+Json = dict[str, Any]
+Rows = dict[str, list[Json]]
+
+OWN_FILE = Path(__file__).with_name("models.toml")
+ADAPTERS = ("openai", "anthropic", "gemini", "ollama", "chat", "echo")
+# How a key is sent: the header, and what stands before the key.
+AUTH: dict[str, tuple[str, str] | None] = {
+    "bearer": ("authorization", "Bearer "),
+    "x-api-key": ("x-api-key", ""),
+    "x-goog-api-key": ("x-goog-api-key", ""),
+    "api-key": ("api-key", ""),
+    "none": None,
+}
+# No dots: the name stands in the tokens of `protocol.state`.
+PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+BASE_URL = re.compile(r"https?://[^\s/?#]+[^\s?#]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A row of `[[provider]]`; its fields are explained in `models.toml`."""
+
+    name: str
+    adapter: str
+    base_url: str | None = None
+    version: str = ""
+    auth: str = "bearer"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    key_variable: str = ""
+    key_required: bool = True
+    base_url_variable: str = ""
+    models: tuple[str, ...] = ()
+
+    @property
+    def needs_key(self) -> bool:
+        return self.key_required and self.auth != "none"
+
+
+class KnownModel(NamedTuple):
+    """A name that works in `model`, and the provider that serves it."""
+
+    id: str
+    provider: str
+
+
+def matches(patterns: Iterable[str], name: str) -> bool:
+    """Whether a pattern matches the name; `*` stands for any characters, and nothing else is special."""
+    for pattern in patterns:
+        head, star, tail = pattern.partition("*")
+        if not tail:
+            if name.startswith(head) if star else name == head:
+                return True
+        elif fnmatchcase(name, pattern):
+            return True
+    return False
+
+
+class Catalog:
+    """The tables, merged. All lookups go by the order of the rows, the user's first."""
+
+    def __init__(self, providers: Mapping[str, Provider], rows: Rows) -> None:
+        self.providers = providers
+        self.aliases: dict[str, str] = {row["name"]: row["target"] for row in reversed(rows["alias"])}
+        self._routes = rows["route"]
+        self._models = rows["model"]
+
+    @classmethod
+    def load(cls, config_path: str | None) -> Self:
+        """Our tables, with those of the file at `config_path` on top. Raises SettingsError."""
+        files = [OWN_FILE]
+        if config_path:
+            files.insert(0, Path(config_path).expanduser())
+        tables = [_read(file) for file in files]
+        rows = {table: [row for one in tables for row in one[table]] for table in FIELDS}
+        merged: dict[str, Json] = {}
+        for one in reversed(tables):
+            for row in one["provider"]:
+                merged[row["name"]] = merged.get(row["name"], {}) | row
+        for file, one in zip(files, tables, strict=True):
+            _check_names(file, one, merged)
+        catalog = cls({name: _provider(row) for name, row in merged.items()}, rows)
+        for file, one in zip(files, tables, strict=True):
+            for number, row in enumerate(one["alias"], 1):
+                if catalog.find(row["target"]) is None:
+                    raise _wrong(file, "alias", number, "target", f"no provider serves {row['target']!r}")
+        return catalog
+
+    def find(self, name: str) -> tuple[Provider, str] | None:
+        """The provider that serves a name, and the model's name there."""
+        first, slash, rest = name.partition("/")
+        if slash and (provider := self.providers.get(first)):
+            return provider, rest
+        for row in self._routes:
+            if matches(row["match"], name):
+                return self.providers[row["provider"]], name
+        return None
+
+    def profile(self, provider: Provider, model: str) -> ModelProfile:
+        """What the `[[model]]` rows say: each field, and each option, from the first row that has it."""
+        found: Json = {}
+        options: Json = {}
+        for row in self._models:
+            if row.get("provider") not in (None, provider.name, provider.adapter):
+                continue
+            if matches(row["match"], model):
+                options = row.get("options", {}) | options
+                found = row | found
+        return ModelProfile(found.get("context_window"), found.get("max_output_tokens"), options)
+
+    def known_models(self) -> Iterator[KnownModel]:
+        """Aliases, then every provider's models, under the shortest name that reaches it."""
+        for alias, target in self.aliases.items():
+            if found := self.find(target):
+                yield KnownModel(alias, found[0].name)
+        for provider in self.providers.values():
+            for model in provider.models:
+                found = self.find(model)
+                plain = found is not None and found[0] is provider and model not in self.aliases
+                yield KnownModel(model if plain else f"{provider.name}/{model}", provider.name)
+
+
+def _provider(row: Json) -> Provider:
+    variable = row["name"].upper().replace("-", "_")
+    names: Json = {"key_variable": f"{variable}_API_KEY", "base_url_variable": f"{variable}_BASE_URL"}
+    return Provider(**(names | row | {"models": tuple(row.get("models", ()))}))
+
+
+# --------------------------------------------------------------------------------------- reading and checking
+
+
+class Field(NamedTuple):
+    """What a field of a table must be: its type, and in words and code what more is asked of it."""
+
+    type: type
+    expected: str
+    ok: Callable[[Any], object] = lambda value: True
+    required: bool = False
+
+
+def _strings(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
+    return lambda values: all(isinstance(value, str) and pattern.fullmatch(value) for value in values)
+
+
+def _headers(values: Json) -> bool:
+    return all(isinstance(value, str) and (key + value).isascii() for key, value in values.items())
+
+
+GLOB = re.compile(r"[\w.:/@*-]+", re.ASCII)
+NAME = re.compile(r"[\w.:/@-]{1,128}", re.ASCII)
+VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+
+MATCH = Field(list, "a name or a list of names, with * for any characters", _strings(GLOB), required=True)
+TOKENS = Field(int, "a whole number of tokens above 0", lambda value: value > 0)
+FIELDS: dict[str, dict[str, Field]] = {
+    "provider": {
+        "name": Field(str, "lower-case letters, digits and -", PROVIDER_NAME.fullmatch, required=True),
+        "adapter": Field(str, "one of " + ", ".join(ADAPTERS), ADAPTERS.__contains__),
+        "base_url": Field(str, "an http(s) URL without a query", BASE_URL.fullmatch),
+        "version": Field(str, "path segments, as v1", re.compile(r"[\w.-]+(/[\w.-]+)*|").fullmatch),
+        "auth": Field(str, "one of " + ", ".join(AUTH), AUTH.__contains__),
+        "headers": Field(dict, "a table of header values", _headers),
+        "key_variable": Field(str, "a variable's name, not the key itself", VARIABLE.fullmatch),
+        "key_required": Field(bool, "true or false"),
+        "base_url_variable": Field(str, "a variable's name", VARIABLE.fullmatch),
+        "models": Field(list, "a list of model names", _strings(NAME)),
+    },
+    "route": {"match": MATCH, "provider": Field(str, "a provider's name", required=True)},
+    "alias": {
+        "name": Field(str, "a model name", NAME.fullmatch, required=True),
+        "target": Field(str, "a model name", NAME.fullmatch, required=True),
+    },
+    "model": {
+        "match": MATCH,
+        "provider": Field(str, "a provider's or an adapter's name"),
+        "context_window": TOKENS,
+        "max_output_tokens": TOKENS,
+        "options": Field(dict, "a table"),
+    },
+}
+
+
+def _wrong(file: Path, table: str, number: int, field: str, what: str) -> SettingsError:
+    return SettingsError(f"{file}: [[{table}]] number {number}: {field}: {what}.")
+
+
+def _read(file: Path) -> Rows:
+    """A file's rows by table, each checked by itself."""
+    import tomllib
+
+    try:
+        data = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"OPENRESPONSES_CONFIG: cannot read {file}: {error.strerror}.") from None
+    except ValueError as error:
+        raise SettingsError(f"{file}: not valid TOML: {error}.") from None
+    rows: Rows = {table: [] for table in FIELDS}
+    for table, found in data.items():
+        if table not in FIELDS or not isinstance(found, list):
+            known = ", ".join(f"[[{name}]]" for name in FIELDS)
+            raise SettingsError(f"{file}: {table}: unknown; the tables are {known}.")
+        rows[table] = [_checked(file, table, number, row) for number, row in enumerate(found, 1)]
+    return rows
+
+
+def _checked(file: Path, table: str, number: int, row: Any) -> Json:
+    if not isinstance(row, dict):
+        raise SettingsError(f"{file}: {table}: write it as [[{table}]].")
+    fields = FIELDS[table]
+    if isinstance(row.get("match"), str):
+        row["match"] = [row["match"]]
+    for name, value in row.items():
+        if name not in fields:
+            raise _wrong(file, table, number, name, "unknown; the fields are " + ", ".join(fields))
+        wanted = fields[name]
+        if type(value) is not wanted.type or not wanted.ok(value):
+            raise _wrong(file, table, number, name, f"must be {wanted.expected}")
+    for name, wanted in fields.items():
+        if wanted.required and name not in row:
+            raise _wrong(file, table, number, name, "is missing")
+    return row
+
+
+def _check_names(file: Path, rows: Rows, providers: Mapping[str, Json]) -> None:
+    """What only the merged tables can tell: every provider is whole, and every provider that is named exists."""
+    for number, row in enumerate(rows["provider"], 1):
+        if "adapter" not in providers[row["name"]]:
+            raise _wrong(file, "provider", number, "adapter", "is missing")
+    for table, known in (("route", {*providers}), ("model", {*providers, *ADAPTERS})):
+        for number, row in enumerate(rows[table], 1):
+            if (name := row.get("provider")) is not None and name not in known:
+                raise _wrong(file, table, number, "provider", f"there is no provider {name!r}")
