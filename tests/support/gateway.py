@@ -1,0 +1,103 @@
+"""The gateway under test: its real HTTP server on a real port, with the scripted provider behind every route."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import httpx
+import uvicorn
+
+from .client import Client
+from .provider import Provider, Scenario, Script
+
+# Every provider that the tests speak to, with the settings that lead there; one server plays them all, because each
+# provider API has paths of its own.
+ROWS = ("openai", "anthropic", "gemini", "groq", "mistral", "deepseek", "xai", "together", "openrouter", "vllm")
+KEY = "test-key-of-the-scripted-provider"
+
+# Silences and limits of the tests, in seconds; no retries, so that one request is one provider call.
+SETTINGS: dict[str, Any] = {
+    "connect_timeout": 2.0,
+    "first_byte_timeout": 5.0,
+    "idle_timeout": 5.0,
+    "reasoning_idle_timeout": 5.0,
+    "max_retries": 0,
+    "log_level": "ERROR",
+}
+
+
+def environment(provider_url: str) -> dict[str, str]:
+    """The provider settings as a user would write them."""
+    environ = {"OLLAMA_BASE_URL": provider_url}
+    for row in ROWS:
+        environ[f"{row.upper()}_API_KEY"] = KEY
+        environ[f"{row.upper()}_BASE_URL"] = provider_url
+    return environ
+
+
+class Server:
+    """An ASGI app on a uvicorn server in a thread of its own; `url` once it is started."""
+
+    def __init__(self, environ: dict[str, str], **settings: Any) -> None:
+        self.environ = environ
+        self.settings = {**SETTINGS, **settings}
+        self.url = ""
+        self._server: uvicorn.Server | None = None
+        self._failure: BaseException | None = None
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="gateway", daemon=True)
+
+    def start(self) -> Server:
+        self._thread.start()
+        assert self._ready.wait(20), "the gateway did not start"
+        if self._failure:
+            raise self._failure
+        return self
+
+    def stop(self) -> None:
+        if self._server:
+            self._server.should_exit = True
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as failure:
+            self._failure = failure
+        finally:
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        from openresponses.http.app import create_app
+        from openresponses.secrets import EnvironmentSecrets
+        from openresponses.settings import Settings
+        from openresponses.store.sqlite import SQLiteStore
+
+        settings = Settings.load(self.environ, **self.settings)
+        store = SQLiteStore(":memory:", settings.history_ttl_days * 86400)
+        app = create_app(settings, store, EnvironmentSecrets(self.environ))
+        config = uvicorn.Config(app, port=0, log_level="error", ws="none", timeout_graceful_shutdown=1)
+        self._server = uvicorn.Server(config)
+        serving = asyncio.ensure_future(self._server.serve())
+        while not self._server.started and not serving.done():
+            await asyncio.sleep(0.005)
+        if self._server.started:
+            port = self._server.servers[0].sockets[0].getsockname()[1]
+            self.url = f"http://127.0.0.1:{port}"
+            self._ready.set()
+        await serving
+
+
+class Gateway(Client):
+    """What a test gets: a base URL to speak to, and the provider behind it. Nothing else is assumed of the gateway,
+    so the same tests run against any way of serving it."""
+
+    def __init__(self, base_url: str, provider: Provider, http: httpx.Client) -> None:
+        super().__init__(base_url, http)
+        self.provider = provider
+
+    def scenario(self, *answers: Script) -> Scenario:
+        """From now on the provider gives these answers, in order; the last one is repeated."""
+        return self.provider.play(*answers)
