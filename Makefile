@@ -9,9 +9,14 @@ JOBS ?= 2
 PYTHON ?=
 export PYTHON
 
+# Lambda's processor. The layer's Makefile gets it from the environment, the template as a parameter: `make build`.
+ARCHITECTURE ?= arm64
+# pyenv's python3.13, which SAM would not find unless pyenv has selected it.
+PATH313 := $(addsuffix :,$(firstword $(wildcard $(HOME)/.pyenv/versions/3.13.*/bin)))
+
 CODE := $(wildcard layers/core/openresponses layers/runtime functions scripts tests)
 
-.PHONY: help setup setup-run run test test-slow check format lock sam-venv clean
+.PHONY: help setup setup-run run test test-slow check format lock sam-venv build clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -46,6 +51,10 @@ lock: ## compile the lock files from pyproject.toml (ARGS=--upgrade: to the newe
 
 sam-venv: ## install AWS's SAM CLI into .venv-sam (to validate, build and deploy)
 	@scripts/setup.sh $(VENV)-sam requirements-sam.txt
+
+build: sam-venv ## build what `sam deploy` deploys (ARCHITECTURE=x86_64 for Intel)
+	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} PATH="$(PATH313)$$PATH" ARCHITECTURE=$(ARCHITECTURE) \
+	  $(VENV)-sam/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE) $(ARGS)
 
 clean: ## remove what make made
 	rm -rf $(VENV) $(VENV)-lock $(VENV)-sam build dist .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -33,8 +33,8 @@ LOCKS: dict[str, tuple[str, list[str], str | None]] = {
     SAM: ("AWS's SAM CLI, for `make sam-venv`", ["--group", "pyproject.toml:sam"], None),
     UV: ("uv, for `make lock`", ["--group", "pyproject.toml:lock"], None),
 }
-OPTIONS = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-config", "--no-header", "--quiet"]
-OPTIONS += ["--no-emit-index-url", "--no-emit-find-links"]
+OPTIONS = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-config", "--quiet"]
+OPTIONS += ["--no-header", "--no-emit-index-url", "--no-emit-find-links"]
 DIGEST = "# dependencies-digest: sha256:"
 
 

@@ -33,9 +33,11 @@ choose_python() {
     done
     if [ "$bare" ]; then
         fail "Python's venv module is missing: sudo apt install python3-venv (or python$bare-venv), then run make again."
+    elif [ "$old" ]; then
+        fail "Python $old is too old: install Python 3.11 or later, or name one: make PYTHON=/path/to/python3"
+    else
+        fail "No Python found${PYTHON:+ as $PYTHON}: install Python 3.11 or later, or name one: make PYTHON=/path/to/python3"
     fi
-    wanted='install Python 3.11 or later, or name one: make PYTHON=/path/to/python3'
-    fail "${old:+Python $old is too old: }${PYTHON:+PYTHON=$PYTHON is not usable: }$wanted."
 }
 
 # The environment was made here, for this checkout, and its interpreter still runs.
