@@ -86,21 +86,17 @@ async def running(
     env: dict[str, str] | None = None,
 ) -> AsyncIterator[Function]:
     """Starts the function: `opt` is what its layers unpack to, `task_root` its own code."""
-    with tempfile.TemporaryDirectory() as scratch:
-        runtime_dir = Path(scratch, "var-runtime")
-        runtime_dir.mkdir()
-        log = Path(scratch, "log")
-        with log.open("wb") as output:
-            process = await asyncio.create_subprocess_exec(
-                opt / "streaming-runtime",
-                python,
-                "/var/runtime/bootstrap.py",
-                cwd=task_root,
-                env={**lambda_environment(task_root, handler, api.address, str(runtime_dir)), **(env or {})},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        function = Function(process, log)
+    with tempfile.TemporaryDirectory() as runtime_dir, tempfile.NamedTemporaryFile() as log:
+        process = await asyncio.create_subprocess_exec(
+            opt / "streaming-runtime",
+            python,
+            "/var/runtime/bootstrap.py",
+            cwd=task_root,
+            env={**lambda_environment(task_root, handler, api.address, runtime_dir), **(env or {})},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        function = Function(process, Path(log.name))
         try:
             yield function
         finally:
@@ -150,7 +146,8 @@ def rest_event(
         "headers": fields,
         "multiValueHeaders": {name: [value] for name, value in fields.items()},
         "queryStringParameters": dict(query) or None,
-        "multiValueQueryStringParameters": {name: [v for n, v in query if n == name] for name, _ in query} or None,
+        "multiValueQueryStringParameters": {name: [v for n, v in query if n == name] for name, _ in query}
+        or None,
         "pathParameters": None,
         "stageVariables": None,
         "requestContext": context,
@@ -169,7 +166,13 @@ def http_event(
     """An event of format 2.0: an HTTP API's."""
     parts = urlsplit(url)
     fields = {"host": domain, "x-forwarded-proto": "https", "x-forwarded-port": "443", **(headers or {})}
-    http = {"method": method, "path": parts.path, "protocol": "HTTP/1.1", "sourceIp": "203.0.113.7", "userAgent": "test"}
+    http = {
+        "method": method,
+        "path": parts.path,
+        "protocol": "HTTP/1.1",
+        "sourceIp": "203.0.113.7",
+        "userAgent": "test",
+    }
     return {
         "version": "2.0",
         "routeKey": "$default",

@@ -42,12 +42,12 @@ class Answer:
         async with self._changed:
             self._changed.notify_all()
 
-    async def wait_for(self, what: Any, timeout: float = 20) -> None:
-        async with asyncio.timeout(timeout), self._changed:
+    async def wait_for(self, what: Any, seconds: float = 20) -> None:
+        async with asyncio.timeout(seconds), self._changed:
             await self._changed.wait_for(what)
 
-    async def done(self, timeout: float = 30) -> Answer:
-        await self.wait_for(lambda: self.finished or self.cut, timeout)
+    async def done(self, seconds: float = 30) -> Answer:
+        await self.wait_for(lambda: self.finished or self.cut, seconds)
         return self
 
     @property
@@ -128,7 +128,9 @@ class RuntimeApi:
             task.cancel()
         await asyncio.sleep(0.05)
 
-    async def invoke(self, event: Any, *, seconds: float = 60, read_delay: float = 0, trace: str | None = None) -> Answer:
+    async def invoke(
+        self, event: Any, *, seconds: float = 60, read_delay: float = 0, trace: str | None = None
+    ) -> Answer:
         """Queues an invocation; `seconds` until its deadline, `read_delay` between two reads of its answer."""
         number = next(self._counter)
         answer = Answer(f"00000000-0000-4000-8000-{number:012d}", f"invocation-{number}", read_delay)
@@ -150,7 +152,7 @@ class RuntimeApi:
         self._handlers.add(task)
         self.connections += 1
         try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
+            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 while await self._exchange(reader, writer):
                     pass
         finally:
