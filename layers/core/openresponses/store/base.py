@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 Json = dict[str, Any]
 
+MAX_CHAIN = 4096  # turns; a longer chain is ChainTooLong in every store
+
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
@@ -32,15 +34,21 @@ class StoredResponse:
 
     @property
     def previous_response_id(self) -> str | None:
-        return self.response["previous_response_id"]
+        parent: str | None = self.response["previous_response_id"]
+        return parent
 
     @property
     def status(self) -> str:
-        return self.response["status"]
+        status: str = self.response["status"]
+        return status
 
 
 class ChainNotFound(LookupError):
     """A link of a chain is missing, expired, another tenant's, or the chain loops. `args[0]` is the id asked for."""
+
+
+class ChainTooLong(ChainNotFound):
+    """Every link is there, but there are more than MAX_CHAIN of them."""
 
 
 class StoreUnavailable(Exception):
