@@ -1,0 +1,384 @@
+"""The answers of Chat Completions servers: their chunks, or a whole completion, as deltas.
+
+Servers agree on the outline only. Known to differ, and read here: tool calls without an index, whole, or with their
+name repeated; reasoning as `reasoning_content`, `reasoning`, `reasoning_details` or content parts; usage in a chunk
+without choices, in the last one, or in `x_groq`; citations as annotations or as a list of sources.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ..protocol.errors import ApiError
+from .base import (
+    Annotation,
+    Delta,
+    Failed,
+    Finished,
+    HostedItemEnded,
+    ItemEnd,
+    Json,
+    ProviderState,
+    ReasoningDelta,
+    RefusalDelta,
+    Started,
+    TextDelta,
+    Usage,
+)
+from .failures import failure
+from .messages import dump, logprobs_of
+from .tools import CallReader, ToolTable
+
+# finish_reason -> the reason of an incomplete answer; others are the model's own end.
+REASONS = {
+    "length": "max_output_tokens",
+    "max_tokens": "max_output_tokens",
+    "model_length": "max_output_tokens",
+    "content_filter": "content_filter",
+    "content-filter": "content_filter",
+    "safety": "content_filter",
+    "recitation": "content_filter",
+    "sensitive": "content_filter",
+}
+# finish_reason -> our error: the server stopped, not the model.
+FAILURES = {
+    "error": "provider_error",
+    "abort": "provider_error",
+    "network_error": "provider_error",
+    "insufficient_system_resource": "server_is_overloaded",
+}
+REASONING_FIELDS = ("reasoning_content", "reasoning")
+SOURCE_MARK = re.compile(r"\[(\d{1,3})\]")
+
+
+class ChatReader:
+    """Reads one answer.
+
+    replay        names of the message's fields that are kept as provider state
+    answer_tool   a tool whose arguments are the answer's text
+    """
+
+    def __init__(self, table: ToolTable, replay: Sequence[str], answer_tool: str | None) -> None:
+        self._calls = _Calls(table, answer_tool)
+        self._replay = replay
+        self._state: Json = {}
+        self._text: list[str] = []
+        self._sources: list[Json] = []
+        self._images = 0
+        self._started = self._finished = False
+
+    def frame(self, event: str, data: Json) -> Iterator[Delta]:
+        if data.get("error") or data.get("object") == "error" or event == "error":
+            yield Failed(failure(200, data))
+            return
+        if not self._started:
+            self._started = True
+            yield Started(data.get("model"), data.get("service_tier"))
+        choices = data.get("choices")
+        if not self._finished:
+            self._note_sources(data)
+            if choices:
+                yield from self._choice(choices[0])
+        usage = (
+            data.get("usage")
+            or (data.get("x_groq") or {}).get("usage")
+            or (choices and choices[0].get("usage"))
+        )
+        if usage:
+            yield read_usage(usage)
+
+    def whole(self, data: Any) -> Iterator[Delta]:
+        choices = data.get("choices") if isinstance(data, dict) else None
+        if isinstance(data, dict) and (data.get("error") or data.get("object") == "error"):
+            yield Failed(failure(200, data))
+        elif not choices:
+            yield unreadable("something else than a chat completion")
+        else:
+            choice = choices[0]
+            message = dict(choice.get("message") or {})
+            calls = message.get("tool_calls") or ()
+            message["tool_calls"] = [{**call, "index": n} for n, call in enumerate(calls)]
+            finish = choice.get("finish_reason") or "stop"
+            yield from self.frame(
+                "", {**data, "choices": [{**choice, "delta": message, "finish_reason": finish}]}
+            )
+
+    def end(self) -> Iterator[Delta]:
+        yield from ()
+
+    # ---------------------------------------------------------------- a chunk
+
+    def _choice(self, choice: Json) -> Iterator[Delta]:
+        delta = choice.get("delta") or choice.get("message") or {}
+        yield from self._reasoning(delta)
+        if content := delta.get("content"):
+            if isinstance(content, str):
+                yield from self._say(content, choice.get("logprobs"))
+            else:
+                for part in content:
+                    yield from self._part(part)
+        if refusal := delta.get("refusal"):
+            yield from self._thought()
+            yield RefusalDelta(refusal)
+        for call in _tool_calls(delta):
+            yield from self._thought()
+            yield from self._calls.piece(call)
+        for image in delta.get("images") or ():
+            yield from self._thought()
+            yield from self._image(image)
+        for annotation in delta.get("annotations") or ():
+            yield from self._annotation(annotation)
+        if delta.get("audio"):
+            yield unreadable("audio")
+        elif finish := choice.get("finish_reason"):
+            yield from self._finish(str(finish).lower(), choice)
+
+    def _reasoning(self, delta: Json) -> Iterator[Delta]:
+        text = ""
+        for field in REASONING_FIELDS:
+            value = delta.get(field)
+            if value and isinstance(value, str):
+                text = text or value  # some give the same text under both names
+                self._keep(field, value)
+        for detail in delta.get("reasoning_details") or ():
+            self._keep_detail(detail)
+            if not delta.get("reasoning"):
+                text += detail.get("text") or detail.get("summary") or ""
+        if text:
+            yield ReasoningDelta(text, raw=True)
+
+    def _part(self, part: Json | str) -> Iterator[Delta]:
+        """A part of a content list: text, Mistral's thinking; references to tool results are not shown."""
+        if isinstance(part, str):
+            yield from self._say(part, None)
+            return
+        kind = part.get("type")
+        if kind == "text":
+            yield from self._say(part.get("text") or "", None)
+        elif kind == "thinking":
+            inner = part.get("thinking") or ()
+            text = inner if isinstance(inner, str) else "".join(piece.get("text") or "" for piece in inner)
+            self._keep_chunk(text, part)
+            if text:
+                yield ReasoningDelta(text, raw=True)
+        elif kind == "image_url":
+            yield from self._image(part)
+        elif kind != "reference":
+            yield unreadable(f"a part of type {kind!r:.80}")
+
+    def _say(self, text: str, logprobs: Json | None) -> Iterator[Delta]:
+        if text:
+            yield from self._thought()
+            self._text.append(text)
+            yield TextDelta(text, logprobs_of(logprobs.get("content")) if logprobs else None)
+
+    def _image(self, image: Json) -> Iterator[Delta]:
+        url = (image.get("image_url") or {}).get("url") or ""
+        head, _, data = url.partition(";base64,")
+        if not data:
+            yield unreadable("an image that is not base64")
+            return
+        item = {
+            "type": "image_generation_call",
+            "status": "completed",
+            "output_format": head.rpartition("/")[2],
+            "result": data,
+        }
+        self._images += 1
+        yield HostedItemEnded(f"image {self._images}", item)
+
+    # ---------------------------------------------------------------- provider state
+
+    def _keep(self, field: str, text: str) -> None:
+        if field in self._replay:
+            self._state[field] = self._state.get(field, "") + text
+
+    def _keep_detail(self, detail: Json) -> None:
+        """OpenRouter's: pieces with the same index and type are one detail, its texts joined."""
+        if "reasoning_details" not in self._replay:
+            return
+        details = self._state.setdefault("reasoning_details", [])
+        last = details[-1] if details else {}
+        if "index" not in detail or any(last.get(key) != detail.get(key) for key in ("type", "index")):
+            details.append(dict(detail))
+            return
+        for key, value in detail.items():
+            if key in ("text", "summary", "data") and last.get(key) and value:
+                last[key] += value
+            elif value is not None:
+                last[key] = value
+
+    def _keep_chunk(self, text: str, part: Json) -> None:
+        if "content" not in self._replay:
+            return
+        chunks = self._state.setdefault("content", [])
+        if not chunks:
+            chunks.append({"type": "thinking", "thinking": [{"type": "text", "text": ""}]})
+        chunks[0]["thinking"][0]["text"] += text
+        chunks[0] |= {key: value for key, value in part.items() if key not in ("type", "thinking")}
+
+    def _thought(self) -> Iterator[Delta]:
+        """The reasoning is complete."""
+        if self._state:
+            yield ProviderState(self._state)
+            self._state = {}
+
+    # ---------------------------------------------------------------- citations
+
+    def _annotation(self, annotation: Json) -> Iterator[Delta]:
+        kind = annotation.get("type")
+        inner = annotation.get(kind) if isinstance(kind, str) else None
+        cited = inner if isinstance(inner, dict) else annotation
+        if kind == "url_citation" and cited.get("url"):
+            start, end = cited.get("start_index"), cited.get("end_index")
+            if start is None or end is None:
+                start, end = 0, len("".join(self._text))
+            yield _citation(cited, start, end)
+
+    def _note_sources(self, data: Json) -> None:
+        """Perplexity's and others': the sources of the whole answer, beside the choices."""
+        if sources := data.get("search_results") or data.get("citations"):
+            self._sources = [{"url": source} if isinstance(source, str) else source for source in sources]
+
+    def _cite_sources(self) -> Iterator[Delta]:
+        """A source is cited where the text marks it, as [1]; one without a mark is cited by the whole text."""
+        text = "".join(self._text)
+        if not self._sources or not text:
+            return
+        marked = set()
+        for mark in SOURCE_MARK.finditer(text):
+            number = int(mark.group(1))
+            if 1 <= number <= len(self._sources):
+                marked.add(number)
+                yield _citation(self._sources[number - 1], mark.start(), mark.end())
+        for number, source in enumerate(self._sources, 1):
+            if number not in marked:
+                yield _citation(source, 0, len(text))
+
+    # ---------------------------------------------------------------- the end
+
+    def _finish(self, finish: str, choice: Json) -> Iterator[Delta]:
+        self._finished = True
+        yield from self._thought()
+        if code := FAILURES.get(finish):
+            error = choice.get("error")
+            fallback = ApiError(code, f"The provider ended its answer with {finish!r}.")
+            yield Failed(failure(200, {"error": error}) if error else fallback)
+            return
+        yield from self._cite_sources()
+        reason = REASONS.get(finish)
+        if reason is None:
+            yield from self._calls.end()
+        yield Finished(reason)
+
+
+def _citation(source: Json, start: int, end: int) -> Annotation:
+    return Annotation(
+        {
+            "type": "url_citation",
+            "url": source.get("url") or "",
+            "title": source.get("title") or source.get("url") or "",
+            "start_index": start,
+            "end_index": end,
+        }
+    )
+
+
+def _tool_calls(delta: Json) -> Sequence[Json]:
+    if calls := delta.get("tool_calls"):
+        found: Sequence[Json] = calls
+        return found
+    if function := delta.get("function_call"):  # the form before tools
+        return [{"index": 0, "function": function}]
+    return ()
+
+
+def read_usage(usage: Json) -> Usage:
+    """Ours counts reasoning as output. Some leave it out of `completion_tokens`; their total tells."""
+    prompt, completion = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
+    prompt_details = usage.get("prompt_tokens_details") or {}
+    details = usage.get("completion_tokens_details") or {}
+    cached = (
+        prompt_details.get("cached_tokens")
+        or usage.get("cached_tokens")
+        or usage.get("prompt_cache_hit_tokens")
+    )
+    reasoning = details.get("reasoning_tokens") or usage.get("reasoning_tokens") or 0
+    left_out = max((usage.get("total_tokens") or 0) - prompt - completion, 0)
+    return Usage(prompt, completion + left_out, cached or 0, max(reasoning, left_out))
+
+
+def unreadable(what: str) -> Failed:
+    """Content that the client would miss, and that has no place in its protocol."""
+    return Failed(ApiError("provider_invalid_response", f"The provider answered with {what}."))
+
+
+class _Call:
+    __slots__ = ("has_arguments", "id", "key", "name", "waiting")
+
+    def __init__(self, key: int, call_id: str | None) -> None:
+        self.key = key
+        self.id = call_id
+        self.name: str | None = None
+        self.has_arguments = False
+        self.waiting = ""
+
+
+class _Calls:
+    """The tool calls of an answer, told apart: by index, else by id, else by a name that comes again."""
+
+    def __init__(self, table: ToolTable, answer_tool: str | None) -> None:
+        self._reader = CallReader(table)
+        self._answer_tool = answer_tool
+        self._all: list[_Call] = []
+        self._by_index: dict[int, _Call] = {}
+
+    def piece(self, piece: Json) -> Iterator[Delta]:
+        custom = piece.get("custom")
+        function = custom or piece.get("function") or {}
+        name = function.get("name")
+        call = self._find(piece.get("index"), piece.get("id") or None, name)
+        given = function.get("input" if custom else "arguments") or ""
+        text = given if isinstance(given, str) else dump(given)
+        if call.name is None:
+            call.waiting += text
+            if not name:
+                return
+            call.name, text = name, call.waiting
+            if name != self._answer_tool:
+                yield self._reader.start(call.key, name, call.id, native=bool(custom))
+        if text:
+            call.has_arguments = True
+            yield from self._arguments(call, text)
+
+    def _arguments(self, call: _Call, text: str) -> Iterator[Delta]:
+        if call.name == self._answer_tool:
+            yield TextDelta(text)
+        else:
+            yield from self._reader.arguments(call.key, text)
+
+    def _find(self, index: int | None, call_id: str | None, name: str | None) -> _Call:
+        if index is not None:
+            call = self._by_index.get(index)
+        elif call_id:
+            call = next((call for call in self._all if call.id == call_id), None)
+        else:
+            call = self._all[-1] if self._all else None
+            if call and name and call.has_arguments:
+                call = None
+        # One index for all calls is told by another id with a name.
+        if call is None or (name and call_id and call.id and call_id != call.id):
+            call = _Call(len(self._all), call_id)
+            self._all.append(call)
+            if index is not None:
+                self._by_index[index] = call
+        return call
+
+    def end(self) -> Iterator[Delta]:
+        for call in self._all:
+            if call.name == self._answer_tool:
+                yield ItemEnd()
+            elif call.name is not None:
+                yield from self._reader.end(call.key)
