@@ -1,0 +1,153 @@
+"""The context of a turn: earlier turns by `previous_response_id`, item references, then this turn's own input.
+
+previous.input + previous.output + input, at any depth; `instructions` of earlier turns are not carried over.
+Source: the specification, "previous_response_id".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from ..protocol.errors import ApiError
+from ..protocol.ids import hex_of, item_id, owner_of
+from ..store.base import ChainNotFound, Store, StoreUnavailable
+
+Json = dict[str, Any]
+
+STATE = "reasoning.encrypted_content"
+CONTINUABLE = frozenset({"completed", "incomplete"})
+CALL_OUTPUTS = frozenset(
+    {
+        "function_call_output",
+        "custom_tool_call_output",
+        "computer_call_output",
+        "local_shell_call_output",
+        "shell_call_output",
+        "apply_patch_call_output",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """`own` is this turn's input as it will be stored, every item with an id; `items` is all that the model sees."""
+
+    items: list[Json]
+    own: list[Json]
+
+
+async def load_context(store: Store, tenant: str, request: Json, response_id: str) -> Context:
+    """Reads what the request refers to and puts it in order. Raises ApiError naming what was not found."""
+    earlier = await _earlier_items(store, tenant, request.get("previous_response_id"))
+    own = normalize_input(request.get("input", []), hex_of(response_id))
+    known = {item["id"]: item for item in earlier if "id" in item}
+    known |= {item["id"]: item for item in own if item["type"] != "item_reference"}
+    own = [
+        await _resolve(store, tenant, item, known, index) if item["type"] == "item_reference" else item
+        for index, item in enumerate(own)
+    ]
+    _check_outputs(own, earlier)
+    return Context([*earlier, *own], own)
+
+
+def normalize_input(given: str | list[Json], owner: str) -> list[Json]:
+    """Input items without nulls, each with a type and an id; a message's content is always a list of parts."""
+    if isinstance(given, str):
+        given = [{"role": "user", "content": given}]
+    items = []
+    for index, item in enumerate(given):
+        kept = {key: value for key, value in item.items() if value is not None}
+        kind = kept.setdefault("type", "message" if "role" in kept else "item_reference")
+        kept.setdefault("id", item_id(kind, owner, f"i{index}"))
+        if kind == "message":
+            kept = {**kept, "content": content_parts(kept["role"], kept["content"])}
+            kept.setdefault("status", "completed")
+        items.append(kept)
+    return items
+
+
+def content_parts(role: str, content: str | list[Json]) -> list[Json]:
+    """A message's content as a list of parts without nulls."""
+    if isinstance(content, list):
+        return [{key: value for key, value in part.items() if value is not None} for part in content]
+    if role == "assistant":
+        return [{"type": "output_text", "text": content, "annotations": [], "logprobs": []}]
+    return [{"type": "input_text", "text": content}]
+
+
+def visible(item: Json, include: Collection[str]) -> Json:
+    """An item as a client sees it: provider state only where `include` asks for it."""
+    if "encrypted_content" not in item or item["type"] != "reasoning" or STATE in include:
+        return item
+    return {key: value for key, value in item.items() if key != "encrypted_content"}
+
+
+async def _earlier_items(store: Store, tenant: str, previous: str | None) -> list[Json]:
+    if previous is None:
+        return []
+    try:
+        chain = await store.chain(tenant, previous)
+    except ChainNotFound:
+        raise previous_not_found(previous) from None
+    except StoreUnavailable:
+        raise ApiError(
+            "server_is_overloaded", "The conversation store cannot be reached; try again.", retry_after=1
+        ) from None
+    if chain[-1].status not in CONTINUABLE:
+        raise ApiError(
+            "previous_response_not_found",
+            f"Response '{previous:.100}' has status '{chain[-1].status}' and cannot be continued.",
+            param="previous_response_id",
+        )
+    return [item for turn in chain for item in (*turn.input, *_whole(turn.response["output"]))]
+
+
+def previous_not_found(previous: str) -> ApiError:
+    return ApiError(
+        "previous_response_not_found",
+        f"Previous response with id '{previous:.100}' not found. It may have expired, or not have been stored.",
+        param="previous_response_id",
+    )
+
+
+def _whole(output: list[Json]) -> list[Json]:
+    """Without a call that was cut in its arguments: nothing can answer it, and no provider takes it."""
+    calls = ("function_call", "custom_tool_call")
+    return [item for item in output if item["type"] not in calls or item.get("status") != "incomplete"]
+
+
+async def _resolve(store: Store, tenant: str, reference: Json, known: dict[str, Json], index: int) -> Json:
+    """The item that a reference names: in the context at hand, else stored with the response its id names."""
+    wanted: str = reference["id"]
+    if wanted in known:
+        return known[wanted]
+    owner = owner_of(wanted)
+    record = None
+    if owner:
+        try:
+            record = await store.get(tenant, owner)
+        except StoreUnavailable:
+            raise ApiError(
+                "server_is_overloaded", "The conversation store cannot be reached; try again.", retry_after=1
+            ) from None
+    items: list[Json] = [*record.input, *record.response["output"]] if record else []
+    for item in items:
+        if item.get("id") == wanted:
+            return item
+    raise ApiError("item_not_found", f"Item with id '{wanted:.100}' not found.", param=f"input[{index}].id")
+
+
+def _check_outputs(own: list[Json], earlier: list[Json]) -> None:
+    """Every tool output answers a call that is in the context, once."""
+    calls = {
+        item["call_id"] for item in (*earlier, *own) if "call_id" in item and item["type"] not in CALL_OUTPUTS
+    }
+    for index, item in enumerate(own):
+        if item["type"] in CALL_OUTPUTS and item.get("call_id") not in calls:
+            raise ApiError(
+                "invalid_value",
+                f"No tool call found for the output with call_id '{item.get('call_id'):.100}'.",
+                param=f"input[{index}].call_id",
+            )

@@ -1,0 +1,267 @@
+"""One builder a kind of output item: its opening, its parts and deltas, its closing. Used by the assembler alone.
+
+A builder emits its item's events through the assembler and gives it the finished item. `ended` says that the provider
+finished the item; it is closed later, by the assembler, which knows whether it was cut.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..adapters.base import ToolCallStarted
+from ..protocol.ids import item_id
+from ..protocol.state import seal
+
+if TYPE_CHECKING:
+    from .assembler import Assembler
+
+Json = dict[str, Any]
+
+
+class ItemBuilder:
+    """What all items share: a place, an id, an end."""
+
+    __slots__ = ("ended", "id", "index", "out")
+
+    def __init__(self, out: Assembler, kind: str) -> None:
+        self.out = out
+        self.index = out.next_index()
+        self.id = item_id(kind, out.owner, self.index)
+        self.ended = False
+
+    def added(self, item: Json) -> None:
+        self.out.emit("response.output_item.added", output_index=self.index, item=item)
+
+    def close(self, status: str) -> None:
+        raise NotImplementedError
+
+
+class MessageBuilder(ItemBuilder):
+    """An assistant message: text and refusal parts. `phase` is OpenAI's label of commentary and final answer."""
+
+    __slots__ = ("_annotations", "_logprobs", "_parts", "_pieces", "_type", "phase", "place")
+
+    def __init__(self, out: Assembler, phase: str | None) -> None:
+        super().__init__(out, "message")
+        self.phase = phase
+        self._parts: list[Json] = []
+        self._type: str | None = None
+        self._pieces: list[str] = []
+        self._logprobs: list[Json] = []
+        self._annotations: list[Json] = []
+        self.added(self._item("in_progress", []))
+
+    def text(self, text: str, logprobs: list[Json] | None) -> None:
+        if self._type != "output_text":
+            self._open_part(
+                "output_text", {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+            )
+        self._pieces.append(text)
+        if logprobs:
+            self._logprobs += logprobs
+        self.out.emit("response.output_text.delta", **self.place, delta=text, logprobs=logprobs or [])
+
+    def refusal(self, text: str) -> None:
+        if self._type != "refusal":
+            self._open_part("refusal", {"type": "refusal", "refusal": ""})
+        self._pieces.append(text)
+        self.out.emit("response.refusal.delta", **self.place, delta=text)
+
+    def annotate(self, annotation: Json) -> None:
+        if self._type != "output_text":
+            self._open_part(
+                "output_text", {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+            )
+        place = len(self._annotations)
+        self._annotations.append(annotation)
+        self.out.emit(
+            "response.output_text.annotation.added",
+            **self.place,
+            annotation_index=place,
+            annotation=annotation,
+        )
+
+    def _open_part(self, kind: str, part: Json) -> None:
+        self.end_part()
+        self._type = kind
+        self.place = {"item_id": self.id, "output_index": self.index, "content_index": len(self._parts)}
+        self.out.emit("response.content_part.added", **self.place, part=part)
+
+    def end_part(self) -> None:
+        if self._type is None:
+            return
+        text = "".join(self._pieces)
+        part: Json
+        if self._type == "refusal":
+            self.out.emit("response.refusal.done", **self.place, refusal=text)
+            part = {"type": "refusal", "refusal": text}
+        else:
+            self.out.emit("response.output_text.done", **self.place, text=text, logprobs=self._logprobs)
+            part = {
+                "type": "output_text",
+                "text": text,
+                "annotations": self._annotations,
+                "logprobs": self._logprobs,
+            }
+        self.out.emit("response.content_part.done", **self.place, part=part)
+        self._parts.append(part)
+        self._type, self._pieces, self._logprobs, self._annotations = None, [], [], []
+
+    def close(self, status: str) -> None:
+        self.end_part()
+        self.out.done(self.index, self._item(status, self._parts))
+
+    def _item(self, status: str, content: list[Json]) -> Json:
+        item = {"id": self.id, "type": "message", "status": status, "role": "assistant", "content": content}
+        return {**item, "phase": self.phase} if self.phase else item
+
+
+RAW_EVENTS = {"openai": "response.reasoning_text", "spec": "response.reasoning"}
+
+
+class ReasoningBuilder(ItemBuilder):
+    """Reasoning: summary parts, raw thoughts, provider state.
+
+    Raw thoughts are shown as a summary unless the setting `reasoning_events` selects a raw form: OpenAI's
+    (`response.reasoning_text.*`) or the specification's (`response.reasoning.*`).
+    """
+
+    __slots__ = ("_content", "_pieces", "_raw", "_state", "_summary", "place")
+
+    def __init__(self, out: Assembler) -> None:
+        super().__init__(out, "reasoning")
+        self._summary: list[Json] = []
+        self._content: list[Json] = []
+        self._pieces: list[str] | None = None
+        self._raw = False
+        self._state: str | None = None
+        self.added({"id": self.id, "type": "reasoning", "status": "in_progress", "summary": []})
+
+    def text(self, text: str, raw: bool) -> None:
+        raw = raw and self.out.reasoning_events in RAW_EVENTS
+        if self._pieces is None or raw != self._raw:
+            self._open_part(raw)
+        assert self._pieces is not None
+        self._pieces.append(text)
+        kind = RAW_EVENTS[self.out.reasoning_events] if raw else "response.reasoning_summary_text"
+        self.out.emit(f"{kind}.delta", **self.place, delta=text)
+
+    def set_state(self, provider: str, payload: Json | str) -> None:
+        self._state = seal(provider, payload)
+
+    def _open_part(self, raw: bool) -> None:
+        self.end_part()
+        self._raw, self._pieces = raw, []
+        self.place = {"item_id": self.id, "output_index": self.index}
+        if raw:
+            self.place["content_index"] = len(self._content)
+            self.out.emit(
+                "response.content_part.added", **self.place, part={"type": "reasoning_text", "text": ""}
+            )
+        else:
+            self.place["summary_index"] = len(self._summary)
+            part = {"type": "summary_text", "text": ""}
+            self.out.emit("response.reasoning_summary_part.added", **self.place, part=part)
+
+    def end_part(self) -> None:
+        if self._pieces is None:
+            return
+        text = "".join(self._pieces)
+        self._pieces = None
+        if self._raw:
+            self.out.emit(f"{RAW_EVENTS[self.out.reasoning_events]}.done", **self.place, text=text)
+            part = {"type": "reasoning_text", "text": text}
+            self._content.append(part)
+            self.out.emit("response.content_part.done", **self.place, part=part)
+        else:
+            self.out.emit("response.reasoning_summary_text.done", **self.place, text=text)
+            part = {"type": "summary_text", "text": text}
+            self._summary.append(part)
+            self.out.emit("response.reasoning_summary_part.done", **self.place, part=part)
+
+    def close(self, status: str) -> None:
+        self.end_part()
+        item: Json = {"id": self.id, "type": "reasoning", "status": status, "summary": self._summary}
+        if self._content:
+            item["content"] = self._content
+        if self._state is not None:
+            item["encrypted_content"] = self._state
+        self.out.done(self.index, item)
+
+
+# Kind of call -> its item, the field of its text, its events.
+CALL_FORMS = {
+    "function": ("function_call", "arguments", "response.function_call_arguments"),
+    "custom": ("custom_tool_call", "input", "response.custom_tool_call_input"),
+}
+
+
+class CallBuilder(ItemBuilder):
+    """A call of the client's tool: `function_call` with JSON arguments, or `custom_tool_call` with free text."""
+
+    __slots__ = ("_pieces", "call", "call_id", "place")
+
+    def __init__(self, out: Assembler, call: ToolCallStarted, call_id: str) -> None:
+        super().__init__(out, CALL_FORMS[call.kind][0])
+        self.call = call
+        self.call_id = call_id
+        self.place = {"item_id": self.id, "output_index": self.index}
+        self._pieces: list[str] = []
+        self.added(self._item("in_progress", ""))
+
+    def text(self, text: str) -> None:
+        if text:
+            self._pieces.append(text)
+            self.out.emit(f"{CALL_FORMS[self.call.kind][2]}.delta", **self.place, delta=text)
+
+    def end_part(self) -> None:
+        """A call has no parts."""
+
+    def close(self, status: str) -> None:
+        if not self._pieces and self.call.kind == "function" and status == "completed":
+            self.text("{}")
+        text = "".join(self._pieces)
+        _, field, event = CALL_FORMS[self.call.kind]
+        self.out.emit(f"{event}.done", **self.place, **{field: text})
+        self.out.done(self.index, self._item(status, text))
+
+    def _item(self, status: str, text: str) -> Json:
+        kind, field, _ = CALL_FORMS[self.call.kind]
+        item = {
+            "id": self.id,
+            "type": kind,
+            "status": status,
+            "call_id": self.call_id,
+            "name": self.call.name,
+            field: text,
+        }
+        return {**item, "namespace": self.call.namespace} if self.call.namespace else item
+
+
+class HostedBuilder(ItemBuilder):
+    """An item of a tool that the provider runs: shown as the adapter gives it, under our id."""
+
+    __slots__ = ("item",)
+
+    def __init__(self, out: Assembler, item: Json) -> None:
+        super().__init__(out, item["type"])
+        self.item = self._own(item)
+        self.added(self.item)
+
+    def event(self, kind: str, fields: Json) -> None:
+        self.out.emit(kind, **{**fields, "item_id": self.id, "output_index": self.index})
+
+    def complete(self, item: Json) -> None:
+        self.item = self._own(item)
+        self.ended = True
+
+    def end_part(self) -> None:
+        """A hosted item has no parts of ours."""
+
+    def close(self, status: str) -> None:
+        if not self.ended and "status" in self.item:
+            self.item = {**self.item, "status": status}
+        self.out.done(self.index, self.item)
+
+    def _own(self, item: Json) -> Json:
+        return {"id": self.id, **{key: value for key, value in item.items() if key != "id"}}

@@ -1,0 +1,304 @@
+"""One sample: one call of the provider, from its request to its deltas.
+
+A sample is opened, which sends the request and waits for the first delta: until then a failure may be retried, or keeps
+its HTTP status. Then it gives the deltas in batches, one for each chunk that the network gave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import TYPE_CHECKING, Protocol
+
+import httpx
+
+from ..adapters.base import Adapter, Delta, Failed, Finished, Turn, UpstreamRequest
+from ..catalog import Provider
+from ..protocol.errors import ApiError
+from ..upstream.client import Answer
+from ..upstream.framing import DONE, Decoder, Frame, FrameTooLarge, WholeDecoder, decoder_for, parse
+from ..upstream.retry import retry_delay
+from .services import Services
+
+if TYPE_CHECKING:
+    from ..adapters.echo import EchoAdapter
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 5.0  # for what follows the provider's own end: usage, the end of the connection
+MISREAD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+
+
+class Sample(Protocol):
+    """What the turn reads, wherever it comes from."""
+
+    async def open(self) -> list[Delta]:
+        """Starts it; the first deltas, never empty. Raises ApiError, or TimeoutError at the deadline."""
+        ...
+
+    def deltas(self) -> AsyncGenerator[list[Delta]]:
+        """The deltas after the first ones. A failure is a Failed delta. Raises TimeoutError at the deadline."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class UpstreamSample:
+    """A call over HTTP.
+
+    deadline       on the loop's clock, or None
+    longest_wait   seconds that a provider's Retry-After may ask for
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        provider: Provider,
+        adapter: Adapter,
+        turn: Turn,
+        request: UpstreamRequest,
+        *,
+        deadline: float | None,
+        longest_wait: float,
+    ) -> None:
+        self._services = services
+        self._provider = provider
+        self._adapter = adapter
+        self._turn = turn
+        self._request = request
+        self._deadline = deadline
+        self._longest_wait = longest_wait
+        self._now = asyncio.get_running_loop().time
+        effort = turn.request.get("reasoning", {}).get("effort")
+        settings = services.settings
+        self._idle = settings.idle_timeout if effort in (None, "none") else settings.reasoning_idle_timeout
+        self._reset()
+
+    def _reset(self) -> None:
+        self._reader = self._adapter.reader(self._turn)
+        self._answer: Answer | None = None
+        self._chunks: AsyncIterator[bytes] | None = None
+        self._decoder: Decoder | None = None
+        self._finished = self._failed = self._done = False
+
+    async def aclose(self) -> None:
+        if self._answer:
+            await self._answer.aclose()
+
+    # ---------------------------------------------------------------- opening
+
+    async def open(self) -> list[Delta]:
+        attempt, refresh = 0, False
+        self._services.retry_budget.earn()
+        while True:
+            try:
+                return await self._attempt(refresh=refresh)
+            except ApiError as error:
+                await self.aclose()
+                self._reset()
+                if error.code == "provider_authentication_failed" and not refresh:
+                    refresh = True  # the key may have been rotated
+                    continue
+                delay = retry_delay(error, attempt, self._longest_wait)
+                last = attempt >= self._services.settings.max_retries
+                if delay is None or last or not self._services.retry_budget.spend():
+                    raise
+                attempt += 1
+                log.warning(
+                    "%s: %s; attempt %d in %.1f s", self._provider.name, error.code, attempt + 1, delay
+                )
+            await self._sleep(delay)
+
+    async def _attempt(self, *, refresh: bool) -> list[Delta]:
+        """Sends the request once; the first deltas. Raises ApiError for whatever comes instead of them."""
+        services = self._services
+        endpoint = await services.router.endpoint(self._provider, services.secrets, refresh=refresh)
+        limit = self._now() + services.settings.first_byte_timeout
+        try:
+            async with asyncio.timeout_at(self._before_deadline(limit)):
+                self._answer = answer = await services.upstream.post(endpoint, self._request)
+                if answer.status >= 400:
+                    raise await self._explain(answer)
+                self._chunks = answer.chunks()
+                while not (deltas := await self._next()):
+                    pass
+        except TimeoutError:
+            self._raise_at_deadline()
+            seconds = services.settings.first_byte_timeout
+            raise ApiError(
+                "provider_timeout", f"{self._provider.name} did not answer within {seconds:g} s."
+            ) from None
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise self._broken(error) from None
+        first = deltas[0]
+        if isinstance(first, Failed) or (self._failed and not any(_is_content(delta) for delta in deltas)):
+            raise next(delta.error for delta in deltas if isinstance(delta, Failed))
+        return deltas
+
+    async def _explain(self, answer: Answer) -> ApiError:
+        error = self._adapter.explain(answer.status, await answer.read())
+        if error.retry_after is None:
+            error.retry_after = _seconds(answer.headers.get("retry-after"))
+        return error
+
+    async def _sleep(self, seconds: float) -> None:
+        async with asyncio.timeout_at(self._deadline):
+            await asyncio.sleep(seconds)
+
+    # ---------------------------------------------------------------- reading
+
+    async def deltas(self) -> AsyncGenerator[list[Delta]]:
+        while not self._done:
+            limit = self._now() + (GRACE_SECONDS if self._finished else self._idle)
+            try:
+                async with asyncio.timeout_at(self._before_deadline(limit)):
+                    deltas = await self._next()
+            except TimeoutError:
+                if self._finished:
+                    return
+                self._raise_at_deadline()
+                deltas = [
+                    Failed(
+                        ApiError(
+                            "provider_timeout", f"{self._provider.name} fell silent for {self._idle:g} s."
+                        )
+                    )
+                ]
+                self._done = True
+            except (httpx.TransportError, httpx.DecodingError) as error:
+                if self._finished:
+                    return
+                deltas = [Failed(self._broken(error))]
+                self._done = True
+            if deltas:
+                yield deltas
+
+    async def _next(self) -> list[Delta]:
+        """The deltas of the next chunk; of the end of the stream, when it has come."""
+        assert self._chunks is not None
+        chunk = await anext(self._chunks, None)
+        if chunk is None:
+            self._done = True
+            return self._end()
+        if not chunk:
+            return []
+        if self._decoder is None:
+            assert self._answer is not None
+            self._decoder = decoder_for(self._request.framing, self._answer.content_type, chunk)
+        try:
+            return self._read(self._decoder.feed(chunk))
+        except FrameTooLarge:
+            return [self._unreadable("a frame without an end")]
+
+    def _read(self, frames: list[Frame]) -> list[Delta]:
+        deltas: list[Delta] = []
+        try:
+            for event, data in frames:
+                if data == DONE:
+                    self._done = True
+                    deltas += self._end()
+                    break
+                value = parse(data)
+                if isinstance(self._decoder, WholeDecoder):
+                    deltas.extend(self._reader.whole(value))
+                elif isinstance(value, dict):
+                    deltas.extend(self._reader.frame(event, value))
+                else:
+                    deltas.append(self._unreadable("JSON that is not an object"))
+        except MISREAD as error:
+            log.warning(
+                "%s: unreadable answer (%s)",
+                self._provider.name,
+                type(error).__name__,
+                exc_info=_place(error),
+            )
+            deltas.append(self._unreadable("something that cannot be read"))
+        for delta in deltas:
+            kind = type(delta)
+            if kind is Finished:
+                self._finished = True
+            elif kind is Failed:
+                self._failed = self._done = True
+        return deltas
+
+    def _end(self) -> list[Delta]:
+        """What the decoder and the reader still hold; a stream without the provider's own end has failed."""
+        deltas = self._read(self._decoder.end()) if self._decoder else []
+        if self._failed:
+            return deltas
+        deltas.extend(self._reader.end())
+        if not self._finished and not any(isinstance(delta, Finished | Failed) for delta in deltas):
+            message = f"The answer of {self._provider.name} ended before it was complete."
+            deltas.append(Failed(ApiError("provider_unavailable", message)))
+            self._failed = True
+        return deltas
+
+    # ---------------------------------------------------------------- limits and failures
+
+    def _before_deadline(self, limit: float) -> float:
+        return limit if self._deadline is None or limit < self._deadline else self._deadline
+
+    def _raise_at_deadline(self) -> None:
+        """Tells the turn's deadline from the provider's silence."""
+        if self._deadline is not None and self._now() >= self._deadline - 0.002:
+            raise TimeoutError
+
+    def _broken(self, error: Exception) -> ApiError:
+        log.warning("%s: %s: %s", self._provider.name, type(error).__name__, error)
+        name = self._provider.name
+        if self._answer is None:
+            return ApiError("provider_unavailable", f"{name} cannot be reached.")
+        if isinstance(error, httpx.DecodingError):
+            return ApiError("provider_invalid_response", f"The answer of {name} is not encoded as it says.")
+        return ApiError("provider_unavailable", f"The connection to {name} broke in mid-answer.")
+
+    def _unreadable(self, what: str) -> Failed:
+        self._failed = self._done = True
+        return Failed(ApiError("provider_invalid_response", f"{self._provider.name} sent {what}."))
+
+
+class EchoSample:
+    """The built-in provider: its frames come from itself, after its own pauses."""
+
+    def __init__(self, adapter: EchoAdapter, turn: Turn, *, deadline: float | None) -> None:
+        self._reader = adapter.reader(turn)
+        self._answer = iter(adapter.answer(turn))
+        self._deadline = deadline
+
+    async def open(self) -> list[Delta]:
+        return await self._next() or []
+
+    async def deltas(self) -> AsyncGenerator[list[Delta]]:
+        while (deltas := await self._next()) is not None:
+            yield deltas
+
+    async def _next(self) -> list[Delta] | None:
+        for seconds, frame in self._answer:
+            if seconds:
+                async with asyncio.timeout_at(self._deadline):
+                    await asyncio.sleep(seconds)
+            deltas = list(self._reader.frame("", frame))
+            if deltas:
+                return deltas
+        return None
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+
+def _is_content(delta: Delta) -> bool:
+    return type(delta).__name__ not in ("Started", "Usage", "Failed", "MessageStarted")
+
+
+def _seconds(text: str | None) -> float | None:
+    """Retry-After in seconds; its date form is not used by any provider."""
+    try:
+        return max(0.0, float(text)) if text else None
+    except ValueError:
+        return None
+
+
+def _place(error: BaseException) -> BaseException:
+    """The exception without its text, which may quote the answer."""
+    return type(error)().with_traceback(error.__traceback__)

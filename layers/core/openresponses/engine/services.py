@@ -1,0 +1,25 @@
+"""What a turn works with, made once by a composition root and passed on; nothing here is global."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..routing import Router
+from ..secrets import Secrets
+from ..settings import Settings
+from ..store.base import Store
+from ..upstream.client import Upstream
+from ..upstream.retry import RetryBudget
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    settings: Settings
+    router: Router
+    secrets: Secrets
+    store: Store
+    upstream: Upstream
+    retry_budget: RetryBudget = field(default_factory=RetryBudget)
+    clock: Callable[[], float] = time.time

@@ -1,0 +1,88 @@
+"""The client's tools and its choice among them, resolved into what a sample needs and what the turn enforces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..protocol.errors import ApiError
+from ..protocol.request import named_tools
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Toolset:
+    """All tools stay visible to the model; `choice` and `allowed` (names; None: all) limit what it may call."""
+
+    tools: list[Json]
+    choice: str | Json
+    allowed: frozenset[str] | None
+
+
+def resolve_tools(request: Json, items: list[Json]) -> Toolset:
+    """The tools of the request and of its `additional_tools` items, and the choice among them.
+
+    Raises ApiError where the choice names a tool that is not there.
+    """
+    extra = [tool for item in items if item["type"] == "additional_tools" for tool in item["tools"]]
+    tools = [*request.get("tools", ()), *extra]
+    choice = request.get("tool_choice", "auto")
+    names = {tool["name"] for _, _, tool in named_tools(tools)}
+    if isinstance(choice, str):
+        if choice == "required" and not tools:
+            raise ApiError(
+                "invalid_value", "'tool_choice' is 'required' but there are no tools.", param="tool_choice"
+            )
+        return Toolset(tools, choice, frozenset() if choice == "none" else None)
+    if choice["type"] == "allowed_tools":
+        return _allowed(choice, tools, names)
+    if choice["type"] in ("function", "custom"):
+        _check_name(choice, names, "tool_choice")
+        return Toolset(tools, choice, frozenset([choice["name"]]))
+    _check_kind(choice, tools, "tool_choice")
+    return Toolset(tools, choice, None)
+
+
+def _allowed(choice: Json, tools: list[Json], names: set[str]) -> Toolset:
+    allowed = set()
+    for index, tool in enumerate(choice.get("tools") or ()):
+        place = f"tool_choice.tools[{index}]"
+        if tool.get("type") in ("function", "custom"):
+            _check_name(tool, names, place)
+            allowed.add(tool["name"])
+        else:
+            _check_kind(tool, tools, place)
+    if not choice.get("tools"):
+        raise ApiError(
+            "missing_required_parameter",
+            "Missing required parameter: 'tool_choice.tools'.",
+            param="tool_choice.tools",
+        )
+    return Toolset(tools, choice.get("mode") or "auto", frozenset(allowed))
+
+
+def _check_name(choice: Json, names: set[str], place: str) -> None:
+    name = choice.get("name")
+    if not isinstance(name, str):
+        raise ApiError(
+            "missing_required_parameter",
+            f"Missing required parameter: '{place}.name'.",
+            param=f"{place}.name",
+        )
+    if name not in names:
+        raise ApiError(
+            "invalid_value",
+            f"'{place}' names the tool {name!r:.80}, which is not in 'tools'.",
+            param=f"{place}.name",
+        )
+
+
+def _check_kind(choice: Json, tools: list[Json], place: str) -> None:
+    kind = choice.get("type")
+    if not any(tool["type"] == kind for tool in tools):
+        raise ApiError(
+            "invalid_value",
+            f"'{place}' asks for the tool {kind!r:.80}, which is not in 'tools'.",
+            param=f"{place}.type",
+        )

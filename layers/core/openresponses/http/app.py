@@ -1,0 +1,219 @@
+"""The ASGI app: its routes, and what every request goes through. Any front door that speaks ASGI can serve it.
+
+authenticate → read the body → parse → turn → reply
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from ..engine.context import visible
+from ..engine.services import Services
+from ..engine.turn import ResponseTurn
+from ..protocol.errors import ApiError
+from ..protocol.ids import RESPONSE_ID
+from ..protocol.pages import page
+from ..protocol.request import parse_json, parse_request
+from ..routing import Router
+from ..secrets import Secrets
+from ..settings import Settings
+from ..store.base import Store, StoredResponse, StoreUnavailable
+from ..upstream.client import Upstream
+from .replies import JsonResponse, StreamReply, TurnReply, error_response
+from .request_id import RequestIds
+
+Authenticate = Callable[[Request], Awaitable[str]]
+log = logging.getLogger(__name__)
+
+LOCAL_TENANT = "default"
+
+
+def create_app(
+    settings: Settings, store: Store, secrets: Secrets, *, authenticate: Authenticate | None = None
+) -> ASGIApp:
+    """The gateway as an ASGI app with a lifespan.
+
+    authenticate   the tenant of a request; raises ApiError "invalid_api_key". None: everyone is the local tenant.
+
+    The scope may hold "openresponses.deadline": when, on the event loop's clock, the process may be stopped.
+    """
+    gateway = Gateway(settings, store, secrets, authenticate or local_tenant)
+    handlers: Any = {ApiError: on_api_error, HTTPException: on_http_exception, Exception: on_exception}
+    app = Starlette(routes=gateway.routes(), exception_handlers=handlers, lifespan=gateway.lifespan)
+    return RequestIds(app)
+
+
+async def local_tenant(request: Request) -> str:
+    """The one tenant of a gateway without keys."""
+    return LOCAL_TENANT
+
+
+class Gateway:
+    """The routes' handlers and what they share."""
+
+    def __init__(
+        self, settings: Settings, store: Store, secrets: Secrets, authenticate: Authenticate
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.secrets = secrets
+        self.router = Router(settings)
+        self.authenticate = authenticate
+        self._services: Services | None = None
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/v1/responses", self.create_response, methods=["POST"]),
+            Route("/v1/responses/{response_id}", self.get_response, methods=["GET"]),
+            Route("/v1/responses/{response_id}", self.delete_response, methods=["DELETE"]),
+            Route("/v1/responses/{response_id}/input_items", self.list_input_items, methods=["GET"]),
+            Route("/v1/models", self.list_models, methods=["GET"]),
+            Route("/v1/models/{model:path}", self.get_model, methods=["GET"]),
+            Route("/healthz", self.health, methods=["GET"]),
+            Route("/openapi.json", self.openapi, methods=["GET"]),
+        ]
+
+    @asynccontextmanager
+    async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            if self._services:
+                await self._services.upstream.aclose()
+            await self.store.close()
+
+    @property
+    def services(self) -> Services:
+        """Made in the event loop that serves the first request."""
+        if self._services is None:
+            upstream = Upstream(self.settings.connect_timeout)
+            self._services = Services(self.settings, self.router, self.secrets, self.store, upstream)
+        return self._services
+
+    # ---------------------------------------------------------------- POST /v1/responses
+
+    async def create_response(self, request: Request) -> Any:
+        tenant = await self.authenticate(request)
+        body = parse_request(parse_json(await read_body(request, self.settings.max_body_bytes)))
+        for field in ("background", "conversation"):
+            if body.get(field):
+                raise ApiError(
+                    "unsupported_parameter", f"'{field}' is not supported by this gateway.", param=field
+                )
+        streaming = body.get("stream", False)
+        deadline = request.scope.get("openresponses.deadline")
+        turn = ResponseTurn(self.services, body, tenant=tenant, streaming=streaming, deadline=deadline)
+        return StreamReply(turn, self.settings.keep_alive_seconds) if streaming else TurnReply(turn)
+
+    # ---------------------------------------------------------------- stored responses
+
+    async def get_response(self, request: Request) -> Response:
+        record = await self._stored(request)
+        if request.query_params.get("stream") in ("true", "1"):
+            raise ApiError(
+                "unsupported_parameter", "Only background responses can be streamed again.", param="stream"
+            )
+        include = request.query_params.getlist("include") + request.query_params.getlist("include[]")
+        output = [visible(item, include) for item in record.response["output"]]
+        return JsonResponse({**record.response, "output": output})
+
+    async def delete_response(self, request: Request) -> Response:
+        tenant = await self.authenticate(request)
+        response_id = request.path_params["response_id"]
+        if not RESPONSE_ID.fullmatch(response_id) or not await self.store.delete(tenant, response_id):
+            raise _not_found(response_id)
+        return JsonResponse({"id": response_id, "object": "response", "deleted": True})
+
+    async def list_input_items(self, request: Request) -> Response:
+        record = await self._stored(request)
+        include = request.query_params.getlist("include") + request.query_params.getlist("include[]")
+        items = [visible(item, include) for item in record.input]
+        return JsonResponse(page(items, dict(request.query_params)))
+
+    async def _stored(self, request: Request) -> StoredResponse:
+        tenant = await self.authenticate(request)
+        response_id = request.path_params["response_id"]
+        record = await self.store.get(tenant, response_id) if RESPONSE_ID.fullmatch(response_id) else None
+        if record is None:
+            raise _not_found(response_id)
+        return record
+
+    # ---------------------------------------------------------------- the gateway itself
+
+    async def list_models(self, request: Request) -> Response:
+        await self.authenticate(request)
+        models = [_model(known.id, known.provider) for known in await self.router.models(self.secrets)]
+        return JsonResponse({"object": "list", "data": models})
+
+    async def get_model(self, request: Request) -> Response:
+        await self.authenticate(request)
+        name = request.path_params["model"]
+        return JsonResponse(_model(name, self.router.resolve(name).provider.name))
+
+    async def health(self, request: Request) -> Response:
+        return JsonResponse({"status": "ok"})
+
+    async def openapi(self, request: Request) -> Response:
+        from .openapi import document
+
+        return JsonResponse(document())
+
+
+def _not_found(response_id: str) -> ApiError:
+    return ApiError(
+        "response_not_found", f"Response with id '{response_id:.100}' not found.", param="response_id"
+    )
+
+
+def _model(name: str, provider: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": provider}
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The request's body; ApiError if it is over `limit` bytes or compressed."""
+    too_large = ApiError("request_too_large", f"The request body is over {limit} bytes.")
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding != "identity":
+        raise ApiError("unsupported_value", f"A body with content-encoding {encoding!r:.40} cannot be read.")
+    declared = request.headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > limit:
+        raise too_large
+    pieces, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise too_large
+        pieces.append(chunk)
+    return b"".join(pieces)
+
+
+# --------------------------------------------------------------------------- errors
+
+
+async def on_api_error(request: Request, error: ApiError) -> Response:
+    return error_response(error)
+
+
+async def on_http_exception(request: Request, error: HTTPException) -> Response:
+    """What Starlette's router raises: an unknown path, a wrong method."""
+    code = "method_not_allowed" if error.status_code == 405 else "not_found"
+    what = f"{request.method} {request.url.path:.200}"
+    return error_response(ApiError(code, f"There is no {what} here."))
+
+
+async def on_exception(request: Request, error: Exception) -> Response:
+    if isinstance(error, StoreUnavailable):
+        return error_response(
+            ApiError("server_is_overloaded", "The conversation store cannot be reached.", retry_after=1)
+        )
+    return error_response(ApiError("server_error", "The gateway failed; the request id leads to its log."))

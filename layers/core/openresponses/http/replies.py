@@ -1,0 +1,154 @@
+"""Replies: JSON, errors in our shape, and a turn's answer as an event stream or as one JSON object."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from ..engine.assembler import TERMINAL
+from ..engine.turn import ResponseTurn
+from ..protocol.errors import ApiError
+from .sse import DONE, KEEP_ALIVE, encode
+
+EVENT_STREAM_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class JsonResponse(Response):
+    """A JSON body."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return orjson.dumps(content)
+
+
+def error_response(error: ApiError) -> JsonResponse:
+    """The error as an HTTP reply; a 429 or 503 always says when to come back."""
+    headers = {}
+    if error.status in (429, 503) or error.retry_after is not None:
+        headers["retry-after"] = str(max(1, round(error.retry_after or 1)))
+    return JsonResponse({"error": error.body()}, status_code=error.status, headers=headers)
+
+
+class TurnReply:
+    """Runs a turn and sends its answer. When the client goes, the turn is cancelled, and so is its provider call."""
+
+    def __init__(self, turn: ResponseTurn) -> None:
+        self._turn = turn
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with cancelled_if_gone(receive), aclosing(self._turn.events()) as batches:
+                async for _ in batches:
+                    pass
+        except ApiError as error:
+            await error_response(error)(scope, receive, send)
+        else:
+            reply = JsonResponse(self._turn.response, headers=turn_headers(self._turn))
+            await reply(scope, receive, send)
+
+
+class StreamReply:
+    """Runs a turn and sends its events as they come, with a comment after each `keep_alive` seconds of silence."""
+
+    def __init__(self, turn: ResponseTurn, keep_alive: float) -> None:
+        self._turn = turn
+        self._keep_alive = keep_alive
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+        now = asyncio.get_running_loop().time
+
+        async def comment() -> None:
+            if started:
+                await send({"type": "http.response.body", "body": KEEP_ALIVE, "more_body": True})
+
+        try:
+            async with (
+                cancelled_if_gone(receive, idle=self._keep_alive, on_idle=comment) as watch,
+                aclosing(self._turn.events()) as batches,
+            ):
+                async for events in batches:
+                    if not started:
+                        await send(self._start())
+                        started = True
+                    last = events[-1]["type"] in TERMINAL
+                    data = encode(events) + DONE if last else encode(events)
+                    watch.active_at = now()
+                    await send({"type": "http.response.body", "body": data, "more_body": not last})
+        except ApiError as error:
+            await error_response(error)(scope, receive, send)
+
+    def _start(self) -> Message:
+        extra = [(key.encode(), value.encode()) for key, value in turn_headers(self._turn).items()]
+        return {"type": "http.response.start", "status": 200, "headers": [*EVENT_STREAM_HEADERS, *extra]}
+
+
+def turn_headers(turn: ResponseTurn) -> dict[str, str]:
+    """Which provider and model answered, and which knobs of the request it has no place for."""
+    headers = {"x-openresponses-route": f"{turn.route.provider.name}/{turn.route.model}"}
+    if turn.ignored:
+        headers["x-openresponses-ignored"] = ", ".join(turn.ignored)
+    return headers
+
+
+class Watch:
+    """When something was last sent, on the loop's clock."""
+
+    __slots__ = ("active_at",)
+
+    def __init__(self, active_at: float) -> None:
+        self.active_at = active_at
+
+
+@asynccontextmanager
+async def cancelled_if_gone(
+    receive: Receive, *, idle: float | None = None, on_idle: Callable[[], Awaitable[None]] | None = None
+) -> AsyncIterator[Watch]:
+    """Cancels what runs inside when the client disconnects, and ends quietly then.
+
+    Calls `on_idle` whenever `idle` seconds have passed since `active_at`.
+    """
+    loop = asyncio.get_running_loop()
+    inside = asyncio.current_task()
+    assert inside is not None
+    state = Watch(loop.time())
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        while True:
+            try:
+                async with asyncio.timeout_at(state.active_at + idle if idle else None):
+                    message = await receive()
+            except TimeoutError:
+                if on_idle and idle and loop.time() >= state.active_at + idle:
+                    state.active_at = loop.time()
+                    await on_idle()
+                continue
+            if message["type"] == "http.disconnect":
+                gone = True
+                inside.cancel()
+                return
+
+    watching = loop.create_task(watch())
+    try:
+        yield state
+    except asyncio.CancelledError:
+        if not gone or inside.uncancel() > 0:
+            raise
+    finally:
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching

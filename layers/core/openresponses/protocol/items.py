@@ -1,0 +1,341 @@
+"""Input items, their content parts and tools: which kinds there are and what each must hold.
+
+The shapes are TypedDicts, checked by pydantic and passed on as plain dicts: what a client sent beyond them stays on the
+item, because providers and later versions of the protocol know keys that we do not.
+Source: the specification's *Param schemas; OpenAI's Responses API for the kinds the specification does not have.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import ConfigDict, Discriminator, Field, Tag
+from typing_extensions import TypedDict
+
+MAX_INPUT_ITEMS = 1000
+MAX_TOOLS = 128
+MAX_TOOL_SCHEMA_BYTES = 64 * 1024
+
+CONFIG = ConfigDict(strict=True, extra="allow")
+
+Status = Literal[
+    "in_progress", "completed", "incomplete", "failed", "searching", "generating", "interpreting", "calling"
+]
+CallId = Annotated[str, Field(min_length=1, max_length=256)]
+ToolName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_.:/-]+$")]
+
+# --------------------------------------------------------------------------- content parts
+
+
+class TextPart(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: str
+    text: str
+
+
+class RefusalPart(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: str
+    refusal: str
+
+
+class ImagePart(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: str
+    image_url: NotRequired[str | None]
+    file_id: NotRequired[str | None]
+    detail: NotRequired[Literal["low", "high", "auto", "original"] | None]
+
+
+class FilePart(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: str
+    filename: NotRequired[str | None]
+    file_data: NotRequired[str | None]
+    file_url: NotRequired[str | None]
+    file_id: NotRequired[str | None]
+
+
+class VideoPart(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: str
+    video_url: str
+
+
+class InputAudio(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    data: str
+    format: str
+
+
+class AudioPart(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: str
+    input_audio: InputAudio
+
+
+TEXT_PARTS = ("input_text", "output_text", "text", "summary_text", "reasoning_text")
+PART_TAGS = {
+    **dict.fromkeys(TEXT_PARTS, "text"),
+    "refusal": "refusal",
+    "input_image": "image",
+    "input_file": "file",
+    "input_video": "video",
+    "input_audio": "audio",
+}
+
+
+def part_tag(value: Any) -> str | None:
+    kind = value.get("type") if isinstance(value, dict) else None
+    return PART_TAGS.get(kind) if isinstance(kind, str) else None
+
+
+Part = Annotated[
+    Annotated[TextPart, Tag("text")]
+    | Annotated[RefusalPart, Tag("refusal")]
+    | Annotated[ImagePart, Tag("image")]
+    | Annotated[FilePart, Tag("file")]
+    | Annotated[VideoPart, Tag("video")]
+    | Annotated[AudioPart, Tag("audio")],
+    Discriminator(part_tag),
+]
+
+# --------------------------------------------------------------------------- items
+
+
+class MessageItem(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: NotRequired[Literal["message"] | None]
+    id: NotRequired[str | None]
+    role: Literal["user", "assistant", "system", "developer"]
+    content: str | list[Part]
+    status: NotRequired[Status | None]
+    phase: NotRequired[Literal["commentary", "final_answer"] | None]
+
+
+class FunctionCallItem(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: str
+    id: NotRequired[str | None]
+    call_id: CallId
+    name: ToolName
+    arguments: str
+    namespace: NotRequired[str | None]
+    status: NotRequired[Status | None]
+
+
+class CustomToolCallItem(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: str
+    id: NotRequired[str | None]
+    call_id: CallId
+    name: ToolName
+    input: str
+    namespace: NotRequired[str | None]
+    status: NotRequired[Status | None]
+
+
+class ToolOutputItem(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: str
+    id: NotRequired[str | None]
+    call_id: CallId
+    output: str | list[Part]
+    status: NotRequired[Status | None]
+
+
+class ReasoningItem(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: str
+    id: NotRequired[str | None]
+    summary: NotRequired[list[Part] | None]
+    content: NotRequired[list[Part] | None]
+    encrypted_content: NotRequired[str | None]
+    status: NotRequired[Status | None]
+
+
+class ItemReference(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: NotRequired[Literal["item_reference"] | None]
+    id: str
+
+
+class CompactionItem(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: str
+    id: NotRequired[str | None]
+    encrypted_content: str
+
+
+class OtherItem(TypedDict):
+    """An item of a hosted or client-side tool of OpenAI's: kept as it is."""
+
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: str
+    id: NotRequired[str | None]
+
+
+# Items beyond the specification that clients send back, under OpenAI's names.
+OTHER_ITEMS = (
+    "web_search_call",
+    "file_search_call",
+    "code_interpreter_call",
+    "image_generation_call",
+    "computer_call",
+    "computer_call_output",
+    "local_shell_call",
+    "local_shell_call_output",
+    "shell_call",
+    "shell_call_output",
+    "apply_patch_call",
+    "apply_patch_call_output",
+    "mcp_list_tools",
+    "mcp_call",
+    "mcp_approval_request",
+    "mcp_approval_response",
+    "tool_search_call",
+    "tool_search_output",
+)
+ITEM_TAGS = {
+    "message": "message",
+    "function_call": "function_call",
+    "function_call_output": "tool_output",
+    "custom_tool_call": "custom_tool_call",
+    "custom_tool_call_output": "tool_output",
+    "reasoning": "reasoning",
+    "item_reference": "item_reference",
+    "compaction": "compaction",
+    "compaction_summary": "compaction",
+    "additional_tools": "additional_tools",
+    **dict.fromkeys(OTHER_ITEMS, "other"),
+}
+
+
+def item_tag(value: Any) -> str | None:
+    """The kind of an item; messages and references may lack their type."""
+    if not isinstance(value, dict):
+        return None
+    kind = value.get("type")
+    if kind is None:
+        return "message" if "role" in value else "item_reference" if "id" in value else None
+    return ITEM_TAGS.get(kind) if isinstance(kind, str) else None
+
+
+# --------------------------------------------------------------------------- tools
+
+
+class FunctionTool(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: str
+    name: ToolName
+    description: NotRequired[str | None]
+    parameters: NotRequired[dict[str, Any] | None]
+    strict: NotRequired[bool | None]
+
+
+class CustomFormat(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: Literal["text", "grammar"]
+    syntax: NotRequired[Literal["lark", "regex"] | None]
+    definition: NotRequired[str | None]
+
+
+class CustomTool(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: str
+    name: ToolName
+    description: NotRequired[str | None]
+    format: NotRequired[CustomFormat | None]
+
+
+def inner_tool_tag(value: Any) -> str | None:
+    kind = value.get("type") if isinstance(value, dict) else None
+    return kind if kind in ("function", "custom") else None
+
+
+class NamespaceTool(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: str
+    name: ToolName
+    description: NotRequired[str | None]
+    tools: list[
+        Annotated[
+            Annotated[FunctionTool, Tag("function")] | Annotated[CustomTool, Tag("custom")],
+            Discriminator(inner_tool_tag),
+        ]
+    ]
+
+
+class McpTool(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: str
+    server_label: str
+    server_url: NotRequired[str | None]
+    connector_id: NotRequired[str | None]
+
+
+class HostedTool(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: str
+
+
+HOSTED_TOOLS = (
+    "web_search",
+    "web_search_2025_08_26",
+    "web_search_preview",
+    "web_search_preview_2025_03_11",
+    "file_search",
+    "code_interpreter",
+    "image_generation",
+    "computer",
+    "computer_use",
+    "computer_use_preview",
+    "local_shell",
+    "shell",
+    "apply_patch",
+    "tool_search",
+)
+TOOL_TAGS = {
+    "function": "function",
+    "custom": "custom",
+    "namespace": "namespace",
+    "mcp": "mcp",
+    **dict.fromkeys(HOSTED_TOOLS, "hosted"),
+}
+
+
+def tool_tag(value: Any) -> str | None:
+    kind = value.get("type") if isinstance(value, dict) else None
+    return TOOL_TAGS.get(kind) if isinstance(kind, str) else None
+
+
+Tool = Annotated[
+    Annotated[FunctionTool, Tag("function")]
+    | Annotated[CustomTool, Tag("custom")]
+    | Annotated[NamespaceTool, Tag("namespace")]
+    | Annotated[McpTool, Tag("mcp")]
+    | Annotated[HostedTool, Tag("hosted")],
+    Discriminator(tool_tag),
+]
+
+
+class AdditionalTools(TypedDict):
+    """Tools that come in the input instead of in `tools` (Codex); they are offered like the others."""
+
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: str
+    tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)]
+
+
+Item = Annotated[
+    Annotated[MessageItem, Tag("message")]
+    | Annotated[FunctionCallItem, Tag("function_call")]
+    | Annotated[CustomToolCallItem, Tag("custom_tool_call")]
+    | Annotated[ToolOutputItem, Tag("tool_output")]
+    | Annotated[ReasoningItem, Tag("reasoning")]
+    | Annotated[ItemReference, Tag("item_reference")]
+    | Annotated[CompactionItem, Tag("compaction")]
+    | Annotated[AdditionalTools, Tag("additional_tools")]
+    | Annotated[OtherItem, Tag("other")],
+    Discriminator(item_tag),
+]

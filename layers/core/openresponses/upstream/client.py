@@ -1,0 +1,136 @@
+"""HTTP to providers: one pool a process, one POST a sample, the answer as raw chunks.
+
+httpx is the interface; where aiohttp is installed (the local server) it carries the bytes, because httpx's own
+transport costs several times more CPU a chunk. On Lambda httpx's own is used, because importing aiohttp costs start-up.
+Time limits are the caller's; only connecting is limited here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import orjson
+
+from ..adapters.base import UpstreamRequest
+from ..protocol.errors import ApiError
+from ..routing import Endpoint
+
+PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+STATIC_HEADERS = {
+    "content-type": "application/json",
+    "accept-encoding": "identity",  # a compressed event stream arrives late
+    "user-agent": "openresponses",
+}
+
+
+class Answer:
+    """A provider's reply, its body not read yet. `aclose` gives the connection back, or drops it if unread."""
+
+    __slots__ = ("_response", "content_type", "status")
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        self.status = response.status_code
+        self.content_type: str = response.headers.get("content-type", "")
+
+    @property
+    def headers(self) -> httpx.Headers:
+        return self._response.headers
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes, decoded if the provider compressed it all the same. Raises httpx.TransportError,
+        httpx.DecodingError."""
+        if self._response.headers.get("content-encoding", "identity") == "identity":
+            return aiter(self._response.stream)  # type: ignore[arg-type]
+        return self._response.aiter_bytes()
+
+    async def read(self, limit: int = 1 << 20) -> bytes:
+        """At most about `limit` bytes of the body; for errors."""
+        body = b""
+        async for chunk in self.chunks():
+            body += chunk
+            if len(body) > limit:
+                break
+        return body
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+
+class Upstream:
+    """The pool of connections to all providers. Made in the event loop, closed with it."""
+
+    def __init__(self, connect_timeout: float) -> None:
+        self._timeout = {"connect": connect_timeout, "read": None, "write": None, "pool": None}
+        self._client = httpx.AsyncClient(transport=_transport(), timeout=None, follow_redirects=False)
+        self._answered: Counter[str] = Counter()  # by base URL: how many sockets may be waiting in the pool
+
+    async def post(self, endpoint: Endpoint, request: UpstreamRequest) -> Answer:
+        """Sends the request; returns when the provider's headers are there.
+
+        A socket that went stale in the pool (a frozen function, a provider that closed it) is replaced, silently.
+        Raises httpx.TransportError.
+        """
+        message = self._message(endpoint, request)
+        while True:
+            try:
+                answer = Answer(await self._client.send(message, stream=True))
+            except httpx.TransportError as error:
+                if not self._answered[endpoint.base_url] or not _was_open(error):
+                    raise
+                self._answered[endpoint.base_url] -= 1
+            else:
+                self._answered[endpoint.base_url] += 1
+                return answer
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    def _message(self, endpoint: Endpoint, request: UpstreamRequest) -> httpx.Request:
+        return httpx.Request(
+            "POST",
+            endpoint.base_url + request.path,
+            headers={**STATIC_HEADERS, **endpoint.headers, **request.headers},
+            content=_encode(request.body),
+            extensions={"timeout": self._timeout},
+        )
+
+
+def _was_open(error: httpx.TransportError) -> bool:
+    """Whether the connection stood before it failed; httpx-aiohttp calls a disconnect a ConnectTimeout."""
+    broken = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
+    return isinstance(error, broken) or type(error.__cause__).__name__ in (
+        "ServerDisconnectedError",
+        "ClientOSError",
+    )
+
+
+def _encode(body: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except (orjson.JSONEncodeError, RecursionError) as error:
+        raise ApiError("invalid_value", f"The request cannot be sent to the provider: {error}.") from None
+
+
+def _transport() -> httpx.AsyncBaseTransport | None:
+    """aiohttp's transport if it is there, else None: httpx's own."""
+    try:
+        import aiohttp
+        from httpx_aiohttp import AiohttpTransport
+    except ImportError:
+        return None
+
+    behind_proxy = any(os.environ.get(name) or os.environ.get(name.lower()) for name in PROXY_VARIABLES)
+
+    def session() -> aiohttp.ClientSession:
+        # No limit: a turn waits for its provider, never for another turn. No cookies: they would join tenants.
+        connector = aiohttp.TCPConnector(limit=0, ssl=httpx.create_ssl_context(), keepalive_timeout=60)
+        return aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=behind_proxy
+        )
+
+    return AiohttpTransport(verify=False, client=session)  # the session's own connector verifies

@@ -1,0 +1,123 @@
+"""Frames from bytes: server-sent events and newline-delimited JSON, cut anywhere.
+
+Source: the HTML standard, "Server-sent events", section 9.2.6 (line ends CR, LF, CRLF; comments; `data` lines joined).
+"""
+
+from __future__ import annotations
+
+import orjson
+
+Frame = tuple[str, bytes]
+DONE = b"[DONE]"
+MAX_FRAME_BYTES = 32 * 1024 * 1024
+
+
+class FrameTooLarge(Exception):
+    """A frame that does not end."""
+
+
+class SseDecoder:
+    """Feeds on chunks of an event stream and gives (event name, data) of each event that is complete."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._held: list[bytes] = []  # chunks without a line end, joined when one comes
+        self._held_bytes = 0
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        if b"\n" not in chunk and b"\r" not in chunk and not self._rest.endswith(b"\r"):
+            self._hold(chunk)
+            return []
+        if self._held:
+            chunk = b"".join([self._rest, *self._held, chunk])
+            self._held.clear()
+        elif self._rest:
+            chunk = self._rest + chunk
+        half = b"\r" if chunk.endswith(b"\r") else b""  # maybe the first half of a CRLF
+        if b"\r" in chunk:
+            chunk = chunk[: len(chunk) - len(half)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        *blocks, rest = chunk.split(b"\n\n")
+        self._rest = rest + half
+        self._held_bytes = 0
+        self._check(len(rest))
+        return [frame for block in blocks if (frame := read_event(block))]
+
+    def _hold(self, chunk: bytes) -> None:
+        self._held.append(chunk)
+        self._held_bytes += len(chunk)
+        self._check(len(self._rest) + self._held_bytes)
+
+    def _check(self, size: int) -> None:
+        if size > MAX_FRAME_BYTES:
+            raise FrameTooLarge
+
+    def end(self) -> list[Frame]:
+        """What a stream that ends without a blank line still holds: providers do end so."""
+        rest, self._rest = b"".join([self._rest, *self._held]), b""
+        self._held.clear()
+        frame = read_event(rest.replace(b"\r", b"\n"))
+        return [frame] if frame else []
+
+
+def read_event(block: bytes) -> Frame | None:
+    """(event name, data) of one event's lines; None if it has no data. The data may be DONE, which is no JSON."""
+    event = ""
+    data: list[bytes] = []
+    for line in block.split(b"\n"):
+        if line.startswith(b"data:"):
+            data.append(line[5:].strip())
+        elif line.startswith(b"event:"):
+            event = line[6:].strip().decode("utf-8", "replace")
+    joined = data[0] if len(data) == 1 else b"\n".join(data)
+    return (event, joined) if joined else None
+
+
+class NdjsonDecoder:
+    """Feeds on chunks of newline-delimited JSON and gives ("", line) of each line that is complete."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        if len(self._rest) > MAX_FRAME_BYTES:
+            raise FrameTooLarge
+        return [("", stripped) for line in lines if (stripped := line.strip())]
+
+    def end(self) -> list[Frame]:
+        rest, self._rest = self._rest.strip(), b""
+        return [("", rest)] if rest else []
+
+
+class WholeDecoder:
+    """Collects one JSON document: the answer of a backend that does not stream."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        self._pieces.append(chunk)
+        self._size += len(chunk)
+        if self._size > MAX_FRAME_BYTES:
+            raise FrameTooLarge
+        return []
+
+    def end(self) -> list[Frame]:
+        return [("", b"".join(self._pieces))]
+
+
+Decoder = SseDecoder | NdjsonDecoder | WholeDecoder
+
+
+def decoder_for(framing: str, content_type: str, first: bytes) -> Decoder:
+    """By what was sent, not by what was promised: JSON documents come under text/event-stream, and vice versa."""
+    start = first.lstrip()[:1]
+    if framing == "ndjson":
+        return WholeDecoder() if content_type.startswith("application/json") else NdjsonDecoder()
+    return WholeDecoder() if start in (b"{", b"[", b"<") else SseDecoder()
+
+
+def parse(data: bytes) -> object:
+    """The JSON in a frame; raises ValueError if it is none."""
+    return orjson.loads(data)
