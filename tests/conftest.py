@@ -19,10 +19,10 @@ def provider() -> Iterator[Provider]:
 
 
 @pytest.fixture(scope="session")
-def base_url(provider: Provider) -> Iterator[str]:
-    server = Server(environment(provider.url)).start()
-    yield server.url
-    server.stop()
+def server(provider: Provider) -> Iterator[Server]:
+    started = Server(environment(provider.url)).start()
+    yield started
+    started.stop()
 
 
 @pytest.fixture(scope="session")
@@ -32,8 +32,8 @@ def http() -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def gateway(base_url: str, provider: Provider, http: httpx.Client) -> Gateway:
+def gateway(server: Server, provider: Provider, http: httpx.Client) -> Gateway:
     """The gateway; the provider expects no call until the test gives it a scenario."""
-    gateway = Gateway(base_url, provider, http)
+    gateway = Gateway(server.url, provider, http, lambda: server.stored)
     gateway.scenario()
     return gateway

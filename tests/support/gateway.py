@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -44,6 +45,7 @@ class Server:
         self.environ = environ
         self.settings = {**SETTINGS, **settings}
         self.url = ""
+        self.stored = 0  # responses written so far
         self._server: uvicorn.Server | None = None
         self._failure: BaseException | None = None
         self._ready = threading.Event()
@@ -77,6 +79,7 @@ class Server:
 
         settings = Settings.load(self.environ, **self.settings)
         store = SQLiteStore(":memory:", settings.history_ttl_days * 86400)
+        self._count(store)
         app = create_app(settings, store, EnvironmentSecrets(self.environ))
         config = uvicorn.Config(app, port=0, log_level="error", ws="none", timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
@@ -89,14 +92,26 @@ class Server:
             self._ready.set()
         await serving
 
+    def _count(self, store: Any) -> None:
+        put = store.put
+
+        async def counted(*given: Any) -> None:
+            self.stored += 1
+            await put(*given)
+
+        store.put = counted
+
 
 class Gateway(Client):
     """What a test gets: a base URL to speak to, and the provider behind it. Nothing else is assumed of the gateway,
     so the same tests run against any way of serving it."""
 
-    def __init__(self, base_url: str, provider: Provider, http: httpx.Client) -> None:
+    def __init__(
+        self, base_url: str, provider: Provider, http: httpx.Client, stored: Callable[[], int] = lambda: 0
+    ) -> None:
         super().__init__(base_url, http)
         self.provider = provider
+        self.stored = stored  # responses written so far, where the test can see the store
 
     def scenario(self, *answers: Script) -> Scenario:
         """From now on the provider gives these answers, in order; the last one is repeated."""

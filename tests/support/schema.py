@@ -164,9 +164,13 @@ def told_apart(schema: Any, schemas: Json) -> Any:
     if "discriminator" not in schema or "oneOf" not in schema:
         return schema
     branches = {}
-    for branch in schema.pop("oneOf"):
+    for branch in schema["oneOf"]:
         target = schemas[branch["$ref"].removeprefix(REF)] if "$ref" in branch else branch
-        branches.setdefault(target["properties"]["type"]["enum"][0], branch)
+        kind = target["properties"]["type"]
+        if "enum" not in kind:  # of the request's unions, which are not checked here
+            return schema
+        branches[kind["enum"][0]] = branch
+    schema.pop("oneOf")
     schema.pop("discriminator")
     schema.update(shape(type={"enum": list(branches)}))
     schema["allOf"] = [

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 Json = dict[str, Any]
@@ -229,7 +230,7 @@ def place(target: Any, piece: Json) -> None:
     """Puts one partial argument at its JSON path; pieces of a string are joined."""
     steps: list[Any] = [int(index) if index else name
                         for name, index in re.findall(r"\.?([^.\[\]$]+)|\[(\d+)\]", piece["jsonPath"])]  # fmt: skip
-    for step, following in zip(steps, steps[1:], strict=False):
+    for step, following in pairwise(steps):
         target = child(target, step, [] if isinstance(following, int) else {})
     value = next((piece[name] for name in GEMINI_VALUES if name in piece and name != "nullValue"), None)
     last = steps[-1]
