@@ -1,0 +1,485 @@
+"""OpenAI's Responses API, `POST /responses`: the protocol the gateway itself speaks, so nearly a pass-through.
+
+What changes on the way: nothing is stored upstream and none of our ids go there, so every item is sent whole, and
+encrypted reasoning is always asked for; what comes back is taken apart into deltas, because ids and numbering are ours.
+Tools, items and events that this file does not know pass through as they are.
+
+Model options read here:
+    encrypted_reasoning    false: the model does not reason, and refuses `include` and reasoning items. Default true.
+
+Source: https://platform.openai.com/docs/api-reference/responses
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from ..protocol.errors import ApiError
+from ..protocol.state import seal
+from .base import (
+    Annotation,
+    Delta,
+    Failed,
+    Finished,
+    HostedItemEnded,
+    HostedItemEvent,
+    HostedItemStarted,
+    ItemEnd,
+    Json,
+    MessageStarted,
+    PartEnd,
+    ProviderState,
+    ReasoningDelta,
+    RefusalDelta,
+    Started,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallStarted,
+    Turn,
+    UpstreamRequest,
+    Usage,
+)
+from .failures import failure, read_failure
+
+ENCRYPTED_REASONING = "reasoning.encrypted_content"
+
+
+class OpenAIAdapter:
+    def build(self, turn: Turn) -> UpstreamRequest:
+        return UpstreamRequest(
+            "/responses", _body(turn), ignored=[name for name in IGNORED if turn.request.get(name)]
+        )
+
+    def reader(self, turn: Turn) -> ResponsesReader:
+        return ResponsesReader(turn.provider)
+
+    def explain(self, status: int, body: bytes) -> ApiError:
+        error = read_failure(status, body)
+        error.param = _param(body)
+        return error
+
+
+def _param(body: bytes) -> str | None:
+    """The parameter that OpenAI names: it is the client's own, but for a place in `input`, which holds the history."""
+    try:
+        param = orjson.loads(body)["error"]["param"]
+    except (ValueError, LookupError, TypeError):
+        return None
+    if not isinstance(param, str):
+        return None
+    return "input" if param.startswith("input[") else param
+
+
+# --------------------------------------------------------------------------- the request
+
+# `metadata` belongs to stored responses, and those are ours; `truncation` is the engine's.
+PASSED = (
+    "reasoning",
+    "text",
+    "temperature",
+    "top_p",
+    "max_output_tokens",
+    "max_tool_calls",
+    "parallel_tool_calls",
+    "top_logprobs",
+    "service_tier",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+)
+IGNORED = ("presence_penalty", "frequency_penalty")
+
+# What is sent of the items that the gateway knows: no ids, because nothing is stored there to be found by them.
+ITEM_FIELDS = {
+    "function_call": ("type", "call_id", "name", "arguments", "namespace", "caller"),
+    "function_call_output": ("type", "call_id", "output", "caller"),
+    "custom_tool_call": ("type", "call_id", "name", "input", "namespace", "caller"),
+    "custom_tool_call_output": ("type", "call_id", "output", "caller"),
+}
+# Other items go as they are; these are refused without an id, or another item refers to it.
+ITEMS_WITH_ID = frozenset(
+    {
+        "code_interpreter_call",
+        "computer_call",
+        "file_search_call",
+        "image_generation_call",
+        "mcp_approval_request",
+        "mcp_call",
+        "mcp_list_tools",
+    }
+)
+
+
+def _body(turn: Turn) -> Json:
+    reasons = turn.profile.options.get("encrypted_reasoning", True)
+    body: Json = {"model": turn.model}
+    if turn.instructions:
+        body["instructions"] = turn.instructions
+    body["input"] = [sent for item in turn.input if (sent := _item(turn, item, reasons)) is not None]
+    if turn.tools:
+        body["tools"] = turn.tools
+        body |= _tool_choice(turn)
+    for name in PASSED:
+        if name in turn.request:
+            body[name] = _without_nulls(turn.request[name])
+    wanted = [name for name in turn.request.get("include", ()) if name != ENCRYPTED_REASONING]
+    if reasons:
+        wanted.insert(0, ENCRYPTED_REASONING)
+    if wanted:
+        body["include"] = wanted
+    return body | {"truncation": "disabled", "store": False, "stream": True}
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: inner for key, inner in value.items() if inner is not None}
+    return value
+
+
+def _tool_choice(turn: Turn) -> Json:
+    """The choice as the client made it; "auto" is the default and not sent."""
+    choice = turn.tool_choice
+    asked = turn.request.get("tool_choice")
+    if isinstance(asked, dict) and asked["type"] == "allowed_tools" and choice in ("auto", "required"):
+        return {"tool_choice": {"type": "allowed_tools", "mode": choice, "tools": asked["tools"]}}
+    return {} if choice == "auto" else {"tool_choice": choice}
+
+
+def _item(turn: Turn, item: Json, reasons: bool) -> Json | None:
+    """An input item as OpenAI takes it; None for one that only another provider could read."""
+    kind = item["type"]
+    if kind == "message":
+        return _message(item)
+    if fields := ITEM_FIELDS.get(kind):
+        return {name: item[name] for name in fields if item.get(name) is not None}
+    if "encrypted_content" in item:
+        return _sealed_item(turn, item, reasons)
+    if kind == "reasoning":
+        return None
+    kept = {name: value for name, value in item.items() if value is not None}
+    if kind not in ITEMS_WITH_ID:
+        kept.pop("id", None)
+    return kept
+
+
+def _message(item: Json) -> Json:
+    role = item["role"]
+    message: Json = {"type": "message", "role": role}
+    if item.get("phase"):
+        message["phase"] = item["phase"]
+    text_type = "output_text" if role == "assistant" else "input_text"
+    message["content"] = [_part(part, text_type) for part in item["content"]]
+    return message
+
+
+def _part(part: Json, text_type: str) -> Json:
+    if "text" not in part:
+        return {name: value for name, value in part.items() if value is not None}
+    sent = {"type": text_type, "text": part["text"]}
+    if part.get("annotations"):
+        sent["annotations"] = part["annotations"]
+    return sent
+
+
+def _sealed_item(turn: Turn, item: Json, reasons: bool) -> Json | None:
+    """Reasoning or a compaction, with the state that this provider gave it."""
+    state = turn.state(item)
+    if item["type"] == "reasoning":
+        if state is None or not reasons:
+            return None
+        summary = [{"type": "summary_text", "text": part["text"]} for part in item.get("summary") or ()]
+        return {"type": "reasoning", "summary": summary, "encrypted_content": state}
+    if state is None:
+        raise ApiError(
+            "invalid_value",
+            f"The item '{item['type']}' in the context was made by another provider; {turn.provider} cannot read it.",
+            param="input",
+        )
+    return {"type": item["type"], "encrypted_content": state}
+
+
+# --------------------------------------------------------------------------- the answer
+
+
+@dataclass(slots=True)
+class _Part:
+    """What was said so far of a content or summary part: characters, annotations, whether it is complete."""
+
+    sent: int = 0
+    annotations: int = 0
+    ended: bool = False
+
+
+@dataclass(slots=True)
+class _Item:
+    """An output item: its parts by (array, index), or the characters of its arguments said so far."""
+
+    kind: str = ""
+    parts: dict[tuple[str, int], _Part] = field(default_factory=dict)
+    sent: int = 0
+    done: bool = False
+
+
+# Call items: the kind of tool, and the field of what is said to it.
+CALLS = {"function_call": ("function", "arguments"), "custom_tool_call": ("custom", "input")}
+
+
+class ResponsesReader:
+    """Deltas as they stream; at the end of each part, item and response, what the stream left out of it.
+
+    So a stream that only says "done", and an answer that did not stream at all, are read by the same lines.
+    The first delta waits for the first item: a failure before it keeps its HTTP status and may be retried.
+    """
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+        self._items: dict[int, _Item] = {}
+        self._started: Started | None = None
+        self._error: Any = None
+
+    def frame(self, event: str, data: Json) -> Iterable[Delta]:
+        kind = data.get("type") or event
+        if handler := HANDLERS.get(kind):
+            return handler(self, data)
+        item = self._items.get(data.get("output_index", -1))
+        if item and item.kind not in OWN_KINDS:
+            fields = {name: value for name, value in data.items() if name not in NUMBERING}
+            return (HostedItemEvent(data["output_index"], kind, fields),)
+        return ()
+
+    def whole(self, data: Any) -> Iterable[Delta]:
+        if isinstance(data, dict) and data.get("error") and not data.get("output"):
+            yield Failed(failure(200, data))
+            return
+        if not isinstance(data, dict) or not isinstance(data.get("output"), list):
+            yield Failed(
+                ApiError("provider_invalid_response", f"{self._provider} sent JSON that is no response.")
+            )
+            return
+        yield from self._on_created({"response": data})
+        status = data.get("status") or "completed"
+        if status not in TERMINAL:
+            message = f"The answer of {self._provider} is a response with status '{status}', which is not an answer."
+            yield Failed(ApiError("model_error", message))
+            return
+        yield from TERMINAL[status](self, {"response": data})
+
+    def end(self) -> Iterable[Delta]:
+        if self._error is not None:
+            yield Failed(failure(200, {"error": self._error}))
+
+    # ---------------------------------------------------------------- the response
+
+    def _on_created(self, data: Json) -> Iterable[Delta]:
+        response = data["response"]
+        self._started = Started(response.get("model"), response.get("service_tier"))
+        return ()
+
+    def _begin(self, _: Json | None = None) -> Iterator[Delta]:
+        if self._started:
+            yield self._started
+            self._started = None
+
+    def _on_completed(self, data: Json) -> Iterable[Delta]:
+        yield from self._last_word(data["response"])
+        yield Finished()
+
+    def _on_incomplete(self, data: Json) -> Iterable[Delta]:
+        yield from self._last_word(data["response"])
+        details = data["response"].get("incomplete_details") or {}
+        yield Finished(details.get("reason") or "max_output_tokens")
+
+    def _on_failed(self, data: Json) -> Iterable[Delta]:
+        """The error of the response; the `error` event before it says the same, if it says anything."""
+        response = data["response"]
+        yield from self._usage(response)
+        yield Failed(failure(200, {"error": response.get("error") or self._error}))
+
+    def _on_error(self, data: Json) -> Iterable[Delta]:
+        # Nested, or flat beside `type`. Normally `response.failed` follows and knows more.
+        self._error = data.get("error") or {name: data.get(name) for name in ("code", "message", "param")}
+        return ()
+
+    def _last_word(self, response: Json) -> Iterator[Delta]:
+        self._on_created({"response": response})
+        yield from self._begin()
+        for index, item in enumerate(response.get("output") or ()):
+            yield from self._end_item(index, item)
+        yield from self._usage(response)
+
+    def _usage(self, response: Json) -> Iterator[Delta]:
+        if usage := response.get("usage"):
+            yield Usage(
+                usage.get("input_tokens") or 0,
+                usage.get("output_tokens") or 0,
+                (usage.get("input_tokens_details") or {}).get("cached_tokens") or 0,
+                (usage.get("output_tokens_details") or {}).get("reasoning_tokens") or 0,
+            )
+
+    # ---------------------------------------------------------------- items
+
+    def _on_item_added(self, data: Json) -> Iterable[Delta]:
+        yield from self._begin()
+        yield from self._open_item(data["output_index"], data["item"])
+
+    def _on_item_done(self, data: Json) -> Iterable[Delta]:
+        yield from self._begin()
+        yield from self._end_item(data["output_index"], data["item"])
+
+    def _open_item(self, index: int, item: Json) -> Iterator[Delta]:
+        kind = item["type"]
+        self._items[index] = _Item(kind)
+        if kind == "message":
+            yield MessageStarted(item.get("phase"))
+        elif call := CALLS.get(kind):
+            yield ToolCallStarted(index, item["name"], item.get("call_id"), call[0], item.get("namespace"))  # type: ignore[arg-type]
+        elif kind != "reasoning":
+            yield HostedItemStarted(index, self._hosted(item))
+
+    def _end_item(self, index: int, item: Json) -> Iterator[Delta]:
+        if index not in self._items:
+            yield from self._open_item(index, item)
+        state, kind = self._items[index], item["type"]
+        if state.done:
+            return
+        state.done = True
+        if call := CALLS.get(kind):
+            if rest := (item.get(call[1]) or "")[state.sent :]:
+                yield ToolCallDelta(index, rest)
+            yield ItemEnd(index)
+        elif kind == "message":
+            yield from self._end_parts(state, "content", item)
+            yield ItemEnd()
+        elif kind == "reasoning":
+            yield from self._end_reasoning(index, state, item)
+        else:
+            yield HostedItemEnded(index, self._hosted(item))
+
+    def _end_reasoning(self, index: int, state: _Item, item: Json) -> Iterator[Delta]:
+        yield from self._end_parts(state, "summary", item)
+        yield from self._end_parts(state, "content", item)
+        encrypted = item.get("encrypted_content")
+        if encrypted:
+            yield ProviderState(encrypted)
+        if encrypted or state.parts:
+            yield ItemEnd()
+        else:
+            yield HostedItemEnded(index, self._hosted({**item, "summary": []}))
+
+    def _hosted(self, item: Json) -> Json:
+        hosted = {name: value for name, value in item.items() if name != "id"}
+        if encrypted := hosted.get("encrypted_content"):
+            hosted["encrypted_content"] = seal(self._provider, encrypted)
+        return hosted
+
+    # ---------------------------------------------------------------- parts
+
+    def _part(self, data: Json, array: str, index_name: str) -> _Part:
+        item = self._items.get(data["output_index"])
+        if item is None:
+            item = self._items[data["output_index"]] = _Item("message")
+        key = (array, data.get(index_name, 0))
+        part = item.parts.get(key)
+        if part is None:
+            part = item.parts[key] = _Part()
+        return part
+
+    def _on_text(self, data: Json) -> Iterable[Delta]:
+        delta = data["delta"]
+        self._part(data, "content", "content_index").sent += len(delta)
+        return (TextDelta(delta, data.get("logprobs") or None),)
+
+    def _on_refusal(self, data: Json) -> Iterable[Delta]:
+        delta = data["delta"]
+        self._part(data, "content", "content_index").sent += len(delta)
+        return (RefusalDelta(delta),)
+
+    def _on_annotation(self, data: Json) -> Iterable[Delta]:
+        self._part(data, "content", "content_index").annotations += 1
+        return (Annotation(data["annotation"]),)
+
+    def _on_summary(self, data: Json) -> Iterable[Delta]:
+        delta = data["delta"]
+        self._part(data, "summary", "summary_index").sent += len(delta)
+        return (ReasoningDelta(delta),)
+
+    def _on_raw_reasoning(self, data: Json) -> Iterable[Delta]:
+        delta = data["delta"]
+        self._part(data, "content", "content_index").sent += len(delta)
+        return (ReasoningDelta(delta, raw=True),)
+
+    def _on_part_done(self, data: Json) -> Iterable[Delta]:
+        return self._end_part(self._part(data, "content", "content_index"), data["part"])
+
+    def _on_summary_done(self, data: Json) -> Iterable[Delta]:
+        return self._end_part(self._part(data, "summary", "summary_index"), data["part"])
+
+    def _on_arguments(self, data: Json) -> Iterable[Delta]:
+        delta, index = data["delta"], data["output_index"]
+        self._items[index].sent += len(delta)
+        return (ToolCallDelta(index, delta),)
+
+    def _end_parts(self, state: _Item, array: str, item: Json) -> Iterator[Delta]:
+        for index, part in enumerate(item.get(array) or ()):
+            yield from self._end_part(state.parts.setdefault((array, index), _Part()), part)
+
+    def _end_part(self, state: _Part, part: Json) -> Iterator[Delta]:
+        if state.ended:
+            return
+        state.ended = True
+        kind = part.get("type")
+        text = part.get("refusal" if kind == "refusal" else "text") or ""
+        rest = text[state.sent :]
+        if kind not in PART_DELTAS:
+            message = f"{self._provider} sent content of type {kind!r:.80}, which has no place in a response."
+            yield Failed(ApiError("provider_invalid_response", message))
+            return
+        if rest or not state.sent:
+            yield PART_DELTAS[kind](rest, part if not state.sent else {})
+        for annotation in (part.get("annotations") or ())[state.annotations :]:
+            yield Annotation(annotation)
+        yield PartEnd()
+
+
+# Content and summary parts: their text as a delta.
+PART_DELTAS: dict[Any, Callable[[str, Json], Delta]] = {
+    "output_text": lambda text, part: TextDelta(text, part.get("logprobs") or None),
+    "refusal": lambda text, part: RefusalDelta(text),
+    "summary_text": lambda text, part: ReasoningDelta(text),
+    "reasoning_text": lambda text, part: ReasoningDelta(text, raw=True),
+}
+OWN_KINDS = frozenset({"message", "reasoning", *CALLS})
+# What the assembler numbers and names anew; `obfuscation` only hides the length of a delta on the wire.
+NUMBERING = frozenset({"type", "sequence_number", "item_id", "output_index", "obfuscation"})
+
+Handler = Callable[[ResponsesReader, Json], Iterable[Delta]]
+HANDLERS: dict[Any, Handler] = {
+    "response.created": ResponsesReader._on_created,
+    "response.completed": ResponsesReader._on_completed,
+    "response.incomplete": ResponsesReader._on_incomplete,
+    "response.failed": ResponsesReader._on_failed,
+    "error": ResponsesReader._on_error,
+    # a provider that says that it is alive has taken the request
+    "keepalive": ResponsesReader._begin,
+    "response.output_item.added": ResponsesReader._on_item_added,
+    "response.output_item.done": ResponsesReader._on_item_done,
+    "response.content_part.done": ResponsesReader._on_part_done,
+    "response.output_text.delta": ResponsesReader._on_text,
+    "response.output_text.annotation.added": ResponsesReader._on_annotation,
+    "response.refusal.delta": ResponsesReader._on_refusal,
+    "response.reasoning_summary_text.delta": ResponsesReader._on_summary,
+    "response.reasoning_summary_part.done": ResponsesReader._on_summary_done,
+    "response.reasoning_text.delta": ResponsesReader._on_raw_reasoning,
+    "response.function_call_arguments.delta": ResponsesReader._on_arguments,
+    "response.custom_tool_call_input.delta": ResponsesReader._on_arguments,
+}
+# The end of a response by its status.
+TERMINAL: dict[Any, Handler] = {
+    "completed": ResponsesReader._on_completed,
+    "incomplete": ResponsesReader._on_incomplete,
+    "failed": ResponsesReader._on_failed,
+}
