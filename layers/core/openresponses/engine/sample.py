@@ -301,4 +301,4 @@ def _seconds(text: str | None) -> float | None:
 
 def _place(error: BaseException) -> BaseException:
     """The exception without its text, which may quote the answer."""
-    return type(error)().with_traceback(error.__traceback__)
+    return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)

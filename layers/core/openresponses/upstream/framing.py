@@ -111,10 +111,13 @@ Decoder = SseDecoder | NdjsonDecoder | WholeDecoder
 
 
 def decoder_for(framing: str, content_type: str, first: bytes) -> Decoder:
-    """By what was sent, not by what was promised: JSON documents come under text/event-stream, and vice versa."""
+    """By what was sent, not by what was promised: JSON documents come under text/event-stream, and vice versa.
+
+    Lines come under application/json too, and a whole answer is a line of its own: the last one.
+    """
     start = first.lstrip()[:1]
     if framing == "ndjson":
-        return WholeDecoder() if content_type.startswith("application/json") else NdjsonDecoder()
+        return NdjsonDecoder()
     return WholeDecoder() if start in (b"{", b"[", b"<") else SseDecoder()
 
 
