@@ -144,19 +144,23 @@ class Assembler:
         self._open = MessageBuilder(self, delta.phase)
 
     def _on_text(self, delta: base.TextDelta) -> None:
+        if not delta.text:
+            return
         opened = self._open
         if type(opened) is not MessageBuilder or opened.ended:
             opened = self._message()
         opened.text(delta.text, delta.logprobs)
 
     def _on_refusal(self, delta: base.RefusalDelta) -> None:
-        self._message().refusal(delta.text)
+        if delta.text:
+            self._message().refusal(delta.text)
 
     def _on_annotation(self, delta: base.Annotation) -> None:
         self._message(reopen=True).annotate(delta.annotation)
 
     def _on_reasoning(self, delta: base.ReasoningDelta) -> None:
-        self._reasoning().text(delta.text, delta.raw)
+        if delta.text:
+            self._reasoning().text(delta.text, delta.raw)
 
     def _on_state(self, delta: base.ProviderState) -> None:
         self._reasoning().set_state(self.provider, delta.payload)
@@ -171,7 +175,7 @@ class Assembler:
             item.ended = True
 
     def _on_call_started(self, delta: base.ToolCallStarted) -> None:
-        self._settle()
+        self._settle(key=delta.key)
         call_id = delta.call_id
         if not call_id or call_id in self._call_ids:
             call_id = f"call_{self.owner}_{len(self.output)}"
@@ -184,7 +188,7 @@ class Assembler:
             call.text(delta.text)
 
     def _on_hosted_started(self, delta: base.HostedItemStarted) -> None:
-        self._settle()
+        self._settle(key=delta.key)
         self._tools[delta.key] = HostedBuilder(self, delta.item)
 
     def _on_hosted_event(self, delta: base.HostedItemEvent) -> None:
@@ -195,7 +199,7 @@ class Assembler:
     def _on_hosted_ended(self, delta: base.HostedItemEnded) -> None:
         item = self._tools.get(delta.key)
         if not isinstance(item, HostedBuilder):
-            self._settle()
+            self._settle(key=delta.key)
             item = self._tools[delta.key] = HostedBuilder(self, delta.item)
         item.complete(delta.item)
 
@@ -225,16 +229,19 @@ class Assembler:
         self._open = opened = ReasoningBuilder(self)
         return opened
 
-    def _settle(self, *, all_tools: bool = False) -> None:
-        """Before a new item: the open message or reasoning item is complete, and so is every call that ended."""
+    def _settle(self, *, all_tools: bool = False, key: Hashable = None) -> None:
+        """Before a new item: the open message or reasoning item is complete, and so is every call that ended.
+
+        An item that has the new one's `key` is over, too.
+        """
         self.start()
         if self._open:
             self._open.close("completed")
             self._open = None
-        for key, item in list(self._tools.items()):
-            if all_tools or item.ended:
+        for known, item in list(self._tools.items()):
+            if all_tools or item.ended or known == key:
                 item.close("completed")
-                del self._tools[key]
+                del self._tools[known]
 
     def _close_all(self, *, incomplete: bool) -> None:
         """The answer has ended; where it was cut, the last item is the one that was."""

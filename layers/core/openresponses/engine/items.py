@@ -241,11 +241,12 @@ class CallBuilder(ItemBuilder):
 class HostedBuilder(ItemBuilder):
     """An item of a tool that the provider runs: shown as the adapter gives it, under our id."""
 
-    __slots__ = ("item",)
+    __slots__ = ("item", "whole")
 
     def __init__(self, out: Assembler, item: Json) -> None:
         super().__init__(out, item["type"])
-        self.item = self._own(item)
+        self.item = self._own({**item, "status": "in_progress"} if "status" in item else item)
+        self.whole = False  # whether the adapter gave the finished item
         self.added(self.item)
 
     def event(self, kind: str, fields: Json) -> None:
@@ -253,13 +254,13 @@ class HostedBuilder(ItemBuilder):
 
     def complete(self, item: Json) -> None:
         self.item = self._own(item)
-        self.ended = True
+        self.ended = self.whole = True
 
     def end_part(self) -> None:
         """A hosted item has no parts of ours."""
 
     def close(self, status: str) -> None:
-        if not self.ended and "status" in self.item:
+        if not self.whole and "status" in self.item:
             self.item = {**self.item, "status": status}
         self.out.done(self.index, self.item)
 
