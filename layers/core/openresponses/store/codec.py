@@ -26,9 +26,10 @@ def nameable(tenant: str, response_id: str) -> bool:
     return bool(TENANT.fullmatch(tenant) and ID.fullmatch(response_id))
 
 
-def require_nameable(tenant: str, response_id: str) -> None:
-    """Raises ValueError: to write under a bad name is a mistake of the caller, never of a client."""
-    if not nameable(tenant, response_id):
+def require_nameable(tenant: str, record: StoredResponse) -> None:
+    """Raises ValueError: to write under, or after, a bad name is a mistake of the caller, never of a client."""
+    parent = record.previous_response_id
+    if not nameable(tenant, record.id) or (parent is not None and not ID.fullmatch(parent)):
         raise ValueError("a tenant or response id outside its grammar")
 
 

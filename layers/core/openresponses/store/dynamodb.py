@@ -102,7 +102,7 @@ class DynamoDBStore:
 
     async def put(self, tenant: str, record: StoredResponse) -> None:
         """See Store. One write; what is too large for one transaction is written before it, the head always last."""
-        require_nameable(tenant, record.id)
+        require_nameable(tenant, record)
         lineage = await self._place(tenant, record.previous_response_id)
         body = await self._in_thread(partial(pack, record, compress_from=COMPRESS_FROM))
         rows = rows_of_turn(tenant, record, lineage, body)
@@ -159,7 +159,6 @@ class DynamoDBStore:
         """The lineage of a turn that continues `parent`: known since that was loaded, else from its head."""
         if parent is None:
             return ROOT
-        require_nameable(tenant, parent)
         known = self._lineages.get((tenant, parent))
         if known is None:
             pk = partition(tenant, parent)

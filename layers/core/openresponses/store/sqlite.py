@@ -105,7 +105,7 @@ class SQLiteStore:
 
     async def put(self, tenant: str, record: StoredResponse) -> None:
         """See Store. `record` must not change before this returns: it is packed in the writer's thread."""
-        require_nameable(tenant, record.id)
+        require_nameable(tenant, record)
 
         def write(db: sqlite3.Connection) -> None:
             body = pack(record, compress_from=COMPRESS_FROM)
