@@ -193,11 +193,11 @@ class UpstreamSample:
 
     def _read(self, frames: list[Frame]) -> list[Delta]:
         deltas: list[Delta] = []
+        done = False
         try:
             for event, data in frames:
                 if data == DONE:
-                    self._done = True
-                    deltas += self._end()
+                    done = True
                     break
                 value = parse(data)
                 if isinstance(self._decoder, WholeDecoder):
@@ -220,6 +220,9 @@ class UpstreamSample:
                 self._finished = True
             elif kind is Failed:
                 self._failed = self._done = True
+        if done and not self._done:
+            self._done = True
+            deltas += self._end()
         return deltas
 
     def _end(self) -> list[Delta]:
