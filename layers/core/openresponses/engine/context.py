@@ -140,14 +140,21 @@ async def _resolve(store: Store, tenant: str, reference: Json, known: dict[str, 
 
 
 def _check_outputs(own: list[Json], earlier: list[Json]) -> None:
-    """Every tool output answers a call that is in the context, once."""
-    calls = {
-        item["call_id"] for item in (*earlier, *own) if "call_id" in item and item["type"] not in CALL_OUTPUTS
-    }
+    """Every tool output answers a call that stands before it, once."""
+    calls = {item["call_id"] for item in earlier if "call_id" in item}
+    answered: set[str] = set()
     for index, item in enumerate(own):
-        if item["type"] in CALL_OUTPUTS and item.get("call_id") not in calls:
+        call_id = item.get("call_id")
+        if not isinstance(call_id, str):
+            continue
+        if item["type"] not in CALL_OUTPUTS:
+            calls.add(call_id)
+        elif call_id not in calls or call_id in answered:
+            problem = "No tool call found for the" if call_id not in calls else "There is more than one"
             raise ApiError(
                 "invalid_value",
-                f"No tool call found for the output with call_id '{item.get('call_id'):.100}'.",
+                f"{problem} tool output with call_id '{call_id:.100}'.",
                 param=f"input[{index}].call_id",
             )
+        else:
+            answered.add(call_id)

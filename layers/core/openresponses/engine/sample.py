@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from typing import Protocol, runtime_checkable
 
 import httpx
 
-from ..adapters.base import Adapter, Delta, Failed, Finished, Turn, UpstreamRequest
+from ..adapters.base import Adapter, Delta, Failed, Finished, Json, Reader, Turn, UpstreamRequest
 from ..catalog import Provider
 from ..protocol.errors import ApiError
 from ..upstream.client import Answer
 from ..upstream.framing import DONE, Decoder, Frame, FrameTooLarge, WholeDecoder, decoder_for, parse
 from ..upstream.retry import retry_delay
 from .services import Services
-
-if TYPE_CHECKING:
-    from ..adapters.echo import EchoAdapter
 
 log = logging.getLogger(__name__)
 
@@ -261,10 +258,21 @@ class UpstreamSample:
         return Failed(ApiError("provider_invalid_response", f"{self._provider.name} sent {what}."))
 
 
+@runtime_checkable
+class Answers(Protocol):
+    """An adapter that is its own provider: it answers instead of sending a request."""
+
+    def reader(self, turn: Turn) -> Reader: ...
+
+    def answer(self, turn: Turn) -> Iterable[tuple[float, Json]]:
+        """The frames of the answer, each with the seconds to wait before it."""
+        ...
+
+
 class EchoSample:
     """The built-in provider: its frames come from itself, after its own pauses."""
 
-    def __init__(self, adapter: EchoAdapter, turn: Turn, *, deadline: float | None) -> None:
+    def __init__(self, adapter: Answers, turn: Turn, *, deadline: float | None) -> None:
         self._reader = adapter.reader(turn)
         self._answer = iter(adapter.answer(turn))
         self._deadline = deadline

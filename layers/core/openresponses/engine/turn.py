@@ -20,7 +20,7 @@ from ..protocol.response import new_response
 from ..store.base import StoredResponse, StoreUnavailable
 from .assembler import Assembler, Event
 from .context import Context, load_context
-from .sample import EchoSample, Sample, UpstreamSample
+from .sample import Answers, EchoSample, Sample, UpstreamSample
 from .services import Services
 from .tools import Toolset, resolve_tools
 
@@ -185,7 +185,7 @@ class ResponseTurn:
         return request
 
     def _new_sample(self, turn: Turn, request: UpstreamRequest) -> Sample:
-        if self.route.provider.adapter == "echo":
+        if isinstance(self._adapter, Answers):
             return EchoSample(self._adapter, turn, deadline=self._deadline)
         settings = self._services.settings
         return UpstreamSample(

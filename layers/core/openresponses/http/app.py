@@ -50,6 +50,7 @@ def create_app(
     gateway = Gateway(settings, store, secrets, authenticate or local_tenant)
     handlers: Any = {ApiError: on_api_error, HTTPException: on_http_exception, Exception: on_exception}
     app = Starlette(routes=gateway.routes(), exception_handlers=handlers, lifespan=gateway.lifespan)
+    app.router.redirect_slashes = False
     return RequestIds(app)
 
 

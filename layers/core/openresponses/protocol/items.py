@@ -90,6 +90,10 @@ def part_tag(value: Any) -> str | None:
     return PART_TAGS.get(kind) if isinstance(kind, str) else None
 
 
+def string_or_list(value: Any) -> str | None:
+    return "string" if isinstance(value, str) else "list" if isinstance(value, list) else None
+
+
 Part = Annotated[
     Annotated[TextPart, Tag("text")]
     | Annotated[RefusalPart, Tag("refusal")]
@@ -98,6 +102,9 @@ Part = Annotated[
     | Annotated[VideoPart, Tag("video")]
     | Annotated[AudioPart, Tag("audio")],
     Discriminator(part_tag),
+]
+Content = Annotated[
+    Annotated[str, Tag("string")] | Annotated[list[Part], Tag("list")], Discriminator(string_or_list)
 ]
 
 # --------------------------------------------------------------------------- items
@@ -108,7 +115,7 @@ class MessageItem(TypedDict):
     type: NotRequired[Literal["message"] | None]
     id: NotRequired[str | None]
     role: Literal["user", "assistant", "system", "developer"]
-    content: str | list[Part]
+    content: Content
     status: NotRequired[Status | None]
     phase: NotRequired[Literal["commentary", "final_answer"] | None]
 
@@ -140,7 +147,7 @@ class ToolOutputItem(TypedDict):
     type: str
     id: NotRequired[str | None]
     call_id: CallId
-    output: str | list[Part]
+    output: Content
     status: NotRequired[Status | None]
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, NotRequired
 
 import orjson
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from .errors import ApiError
-from .items import MAX_INPUT_ITEMS, MAX_TOOL_SCHEMA_BYTES, MAX_TOOLS, Item, Tool
+from .items import MAX_INPUT_ITEMS, MAX_TOOL_SCHEMA_BYTES, MAX_TOOLS, Item, Tool, string_or_list
+from .sources import check_sources
 
 Json = dict[str, Any]
 
@@ -61,9 +62,11 @@ class StreamOptions(TypedDict):
     include_obfuscation: NotRequired[bool | None]
 
 
-class ConversationReference(TypedDict):
-    __pydantic_config__ = LOOSE  # type: ignore[misc]
-    id: str
+def mode_or_tool(value: Any) -> str | None:
+    return "mode" if isinstance(value, str) else "tool" if isinstance(value, dict) else None
+
+
+Items = Annotated[list[Item], Field(max_length=MAX_INPUT_ITEMS)]
 
 
 class CreateResponse(TypedDict):
@@ -71,13 +74,23 @@ class CreateResponse(TypedDict):
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
     model: NotRequired[str | None]
-    input: NotRequired[str | Annotated[list[Item], Field(max_length=MAX_INPUT_ITEMS)] | None]
+    input: NotRequired[
+        Annotated[
+            Annotated[str, Tag("string")] | Annotated[Items, Tag("list")], Discriminator(string_or_list)
+        ]
+        | None
+    ]
     previous_response_id: NotRequired[str | None]
-    conversation: NotRequired[str | ConversationReference | None]
+    conversation: NotRequired[str | Json | None]
     instructions: NotRequired[str | None]
     include: NotRequired[list[str] | None]
     tools: NotRequired[Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None]
-    tool_choice: NotRequired[Mode | ToolChoice | None]
+    tool_choice: NotRequired[
+        Annotated[
+            Annotated[Mode, Tag("mode")] | Annotated[ToolChoice, Tag("tool")], Discriminator(mode_or_tool)
+        ]
+        | None
+    ]
     parallel_tool_calls: NotRequired[bool | None]
     max_tool_calls: NotRequired[Annotated[int, Field(ge=1)] | None]
     metadata: NotRequired[Metadata | None]
@@ -120,30 +133,33 @@ def parse_request(value: Json) -> Json:
         checked = CREATE_RESPONSE.validate_python(value)
     except ValidationError as error:
         raise validation_error(error, value) from None
-    request = {key: given for key, given in checked.items() if given is not None}
+    request: Json = {key: given for key, given in checked.items() if given is not None}
     _check_presence(request)
+    check_sources(request.get("input"))
     _check_tools(request)
     _check_text_format(request)
     _check_combinations(request)
     return request
 
 
+# What a union's discriminator accepts, where it is not an object with a type.
+EXPECTED = {"string_or_list()": "a string or a list", "mode_or_tool()": "a string or an object"}
+
+
 def validation_error(error: ValidationError, value: Json) -> ApiError:
     """Pydantic's first complaint as an ApiError: the path in the client's own terms, a sentence without jargon."""
-    details = min(error.errors(include_url=False), key=lambda found: -_depth(found, value))
-    path = _path(details["loc"], value)
-    kind = details["type"]
+    details = error.errors(include_url=False, include_input=False)[0]
+    steps, given = _walk(details["loc"], value)
+    kind, path = details["type"], _path(steps)
     if kind == "missing":
-        return ApiError("missing_required_parameter", f"Missing required parameter: '{path}'.", param=path)
-    if kind.startswith("union_tag"):
-        given = _at(details["loc"], value)
-        if not isinstance(given, dict):
-            return ApiError("invalid_type", f"Invalid type for '{path}': expected an object.", param=path)
-        path = f"{path}.type"
+        return _missing(_path([*steps, details["loc"][-1]]))
+    if kind == "union_tag_not_found":
+        expected = EXPECTED.get(details["ctx"]["discriminator"], "an object")
+        if expected != "an object" or not isinstance(given, dict):
+            return ApiError("invalid_type", f"Invalid type for '{path}': expected {expected}.", param=path)
         if given.get("type") is None:
-            return ApiError(
-                "missing_required_parameter", f"Missing required parameter: '{path}'.", param=path
-            )
+            return _missing(f"{path}.type")
+        path = f"{path}.type"
         return ApiError(
             "invalid_value",
             f"Invalid value for '{path}': {given['type']!r:.80} is not supported.",
@@ -151,6 +167,10 @@ def validation_error(error: ValidationError, value: Json) -> ApiError:
         )
     code = "invalid_type" if kind.endswith("_type") else "invalid_value"
     return ApiError(code, f"Invalid value for '{path}': {details['msg']}.", param=path)
+
+
+def _missing(path: str) -> ApiError:
+    return ApiError("missing_required_parameter", f"Missing required parameter: '{path}'.", param=path)
 
 
 def _walk(location: tuple[int | str, ...], value: Any) -> tuple[list[int | str], Any]:
@@ -167,24 +187,7 @@ def _walk(location: tuple[int | str, ...], value: Any) -> tuple[list[int | str],
     return steps, value
 
 
-def _depth(details: Any, value: Json) -> int:
-    """Of a union's complaints, the one that got furthest into the client's data is about what it meant."""
-    return len(_walk(details["loc"], value)[0]) + int(details["type"] == "missing")
-
-
-def _at(location: tuple[int | str, ...], value: Json) -> Any:
-    return _walk(location, value)[1]
-
-
-def _path(location: tuple[int | str, ...], value: Json) -> str:
-    steps, end = _walk(location, value)
-    if (
-        location
-        and location[-1] not in steps[-1:]
-        and isinstance(end, dict)
-        and isinstance(location[-1], str)
-    ):
-        steps.append(location[-1])
+def _path(steps: list[int | str]) -> str:
     path = ""
     for step in steps:
         path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
@@ -193,7 +196,7 @@ def _path(location: tuple[int | str, ...], value: Json) -> str:
 
 def _check_presence(request: Json) -> None:
     if not request.get("model"):
-        raise ApiError("missing_required_parameter", "Missing required parameter: 'model'.", param="model")
+        raise _missing("model")
     if (
         not request.get("input")
         and not request.get("previous_response_id")
