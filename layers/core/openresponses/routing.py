@@ -18,6 +18,8 @@ from .protocol.errors import ApiError
 from .secrets import Secrets
 from .settings import Settings
 
+__all__ = ["Endpoint", "KnownModel", "Provider", "Route", "Router", "join_version"]
+
 MAX_RESOLVED = 1000
 VERSION_SEGMENT = re.compile(r"v\d+\w*")
 
@@ -55,6 +57,10 @@ class Router:
     def providers(self) -> Mapping[str, Provider]:
         """All providers by name."""
         return self._catalog.providers
+
+    def check(self) -> None:
+        """Reads the tables now, so that what is wrong with them is known at the start."""
+        _ = self._catalog
 
     def resolve(self, model: str | None) -> Route:
         """The route of a model name: an alias, else `provider/model`, else the first matching row.

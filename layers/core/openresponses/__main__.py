@@ -1,0 +1,5 @@
+"""`python -m openresponses` is the command `openresponses`."""
+
+from .cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,183 @@
+"""The command `openresponses`: the composition root of a gateway on one's own machine.
+
+Each command is a row of `main`'s parser and a function that returns the exit code. What is wrong with how it was
+called (a taken port, a setting, a file) ends in one line that says what to do, and exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import logging
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import __version__
+from .settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from .routing import Router
+    from .store.sqlite import SQLiteStore
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+BACKLOG = 2048
+EXAMPLE = '{"model": "echo", "input": "Hello"}'
+GRACE_SECONDS = 3  # for open streams, when the server is told to stop
+
+
+class CommandError(Exception):
+    """What keeps a command from doing its work; `str()` is one line."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="openresponses", description="One Responses API for every model provider."
+    )
+    parser.add_argument("--version", action="version", version=f"openresponses {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    command = commands.add_parser("serve", help="serve the gateway on this machine")
+    command.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
+    command.add_argument(
+        "--port", default=4000, type=_port, help="port, 0 for a free one (default: %(default)s)"
+    )
+    command.add_argument(
+        "--store",
+        metavar="PATH",
+        help="SQLite file of the history, or :memory: (default: in your data folder)",
+    )
+    command.set_defaults(run=serve)
+    given = parser.parse_args(arguments)
+    try:
+        code: int = given.run(given)
+    except (SettingsError, CommandError) as error:
+        print(f"openresponses: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith(__package__):
+            raise
+        print(f"openresponses: {error.name} is missing: pip install 'openresponses[serve]'", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 0
+    return code
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and int(text) <= 65535):
+        raise argparse.ArgumentTypeError("must be a number from 0 to 65535")
+    return int(text)
+
+
+# --------------------------------------------------------------------------- serve
+
+
+def serve(given: argparse.Namespace) -> int:
+    """Serves the gateway until it is told to stop."""
+    environ = environment()
+    settings = Settings.load(environ)
+    if settings.require_keys:
+        raise SettingsError("OPENRESPONSES_REQUIRE_KEYS: the local server has no keys to check; unset it.")
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in ("httpx", "uvicorn"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+    from .routing import Router
+
+    router = Router(settings)
+    router.check()
+    import uvicorn
+
+    from .http.app import create_app
+    from .secrets import EnvironmentSecrets
+
+    listener = listen(given.host, given.port)
+    store = open_store(given.store, settings)
+    app = create_app(settings, store, EnvironmentSecrets(environ))
+    config = uvicorn.Config(
+        app,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    print(greeting(given.host, listener.getsockname()[1], router, environ), flush=True)
+    uvicorn.Server(config).run(sockets=[listener])
+    return 0
+
+
+def environment() -> dict[str, str]:
+    """The environment on top of the file `.env` in the current folder; empty variables count as not set."""
+    from dotenv import dotenv_values
+
+    try:
+        file = dotenv_values(".env")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"the file .env cannot be read: {error}") from None
+    return {name: value for name, value in {**file, **_non_empty(os.environ)}.items() if value}
+
+
+def _non_empty(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if value}
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises CommandError where the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise CommandError(
+                f"port {port} is taken: choose another with --port, or stop its owner."
+            ) from None
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise CommandError(f"port {port} needs more rights: choose one above 1023 with --port.") from None
+        raise CommandError(
+            f"cannot listen at {host}: {error.strerror}; give an address with --host."
+        ) from None
+
+
+def open_store(path: str | None, settings: Settings) -> SQLiteStore:
+    """The history: the file at `path`, else one in the user's data folder."""
+    from .store.base import StoreUnavailable
+    from .store.sqlite import SQLiteStore
+
+    if path is None:
+        from platformdirs import user_data_path
+
+        path = str(user_data_path("openresponses", appauthor=False) / "history.db")
+    elif path != ":memory:":
+        path = str(Path(path).expanduser())
+    try:
+        return SQLiteStore(path, int(settings.history_ttl_days * 86400))
+    except StoreUnavailable as error:
+        raise CommandError(f"the history cannot be opened: {error}; choose a file with --store.") from None
+
+
+def greeting(host: str, port: int, router: Router, environ: Mapping[str, str]) -> str:
+    """What a person needs to begin: where the gateway is, which providers have a key, a request to try."""
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    ready = [p.name for p in router.providers.values() if p.needs_key and environ.get(p.key_variable)]
+    keyless = [p.name for p in router.providers.values() if not p.needs_key]
+    keys = (
+        ", ".join(ready)
+        or "none yet (set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, ... or use .env)"
+    )
+    lines = [
+        f"OpenResponses {__version__} at {url}",
+        f"Providers with a key: {keys}; without need of one: {', '.join(keyless)}",
+        f"Try: curl {url}/v1/responses -H 'content-type: application/json' -d '{EXAMPLE}'",
+    ]
+    if host not in LOOPBACK:
+        lines.insert(
+            1, "Whoever reaches this address can use your providers' keys: there is no authentication."
+        )
+    return "\n".join(lines)
