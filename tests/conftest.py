@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
 
 from .support.gateway import Gateway, Server, environment
 from .support.provider import Provider
+from .traces.report import TAGS_OPTION, results_of, table
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(TAGS_OPTION, action="store_true", help="the replay's table by tag too, not by provider only")
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """After a replay of the records, its table."""
+    reports = (report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, ()))
+    if results := list(results_of(reports)):
+        terminalreporter.section("recorded exchanges, replayed without loss")
+        for line in table(results, tags=config.getoption(TAGS_OPTION)):
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

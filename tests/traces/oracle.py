@@ -274,7 +274,7 @@ def openai_item(said: Said, item: Json) -> None:
     if kind == "message":
         for part in item["content"]:
             said.text += part.get("text", "")
-            said.refused = said.refused or "refusal" in part
+            said.refused = said.refused or bool(part.get("refusal"))
     elif kind == "reasoning":
         parts = [*(item.get("summary") or []), *(item.get("content") or [])]
         said.reasoning += "".join(part["text"] for part in parts)

@@ -46,7 +46,8 @@ def read(path: Path) -> Record:
     raw = json.loads(path.read_text())
     response, endpoint = raw["response"], raw["endpoint"]
     dialect = "chat" if endpoint.endswith("/chat/completions") else raw["provider"]
-    model = raw["model"] if "{" not in raw["model"] else STAND_IN[dialect]
+    model = raw["model"] or "unnamed"
+    model = STAND_IN[dialect] if "{" in model else model
     body = response["body"].encode()
     reason = next((why for part, why in OTHER_ENDPOINTS.items() if part in endpoint), None)
     if dialect == "openai" and raw["framing"] == "json" and json.loads(body).get("status") in ("queued", "in_progress"):

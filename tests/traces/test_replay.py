@@ -7,7 +7,7 @@ bytes, which must end in response.failed unless the provider's own terminal mark
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,7 +22,6 @@ from .oracle import Said, heard
 from .records import APPLICABLE, RECORDS, STREAMS, Record
 
 Json = dict[str, Any]
-Note = Callable[[str, object], None]
 
 PIECES = 7
 FAST_CUTS, SLOW_CUTS = 1, 60
@@ -60,8 +59,8 @@ def replay(gateway: Gateway, record: Record, said: Said | None, *, stream: bool)
 
 
 @each(APPLICABLE)
-def test_replay(gateway: Gateway, record: Record, record_property: Note) -> None:
-    record_property("record", {"provider": record.dialect, "tags": list(record.tags)})
+def test_replay(gateway: Gateway, record: Record, request: pytest.FixtureRequest) -> None:
+    request.node.user_properties.append(("record", {"provider": record.dialect, "tags": list(record.tags)}))
     said = None if record.status != 200 else heard(record.dialect, record.framing, record.body)
     found: list[str] = []
     told = {}
@@ -88,6 +87,9 @@ def test_truncated(gateway: Gateway, record: Record, cuts: int) -> None:
         told = gateway.ask(body, stream=True)
         # a last record without its empty line may count or not: the provider was about to end it
         readings = [heard(record.dialect, record.framing, part, ragged=ragged) for ragged in (False, True)]
+        if record.dialect == "gemini" and readings[0].status:
+            # its only end is EOF: what breaks off after a finishReason may be more of the answer
+            readings.append(replace(readings[0], status=None, reason=None))
         found = [compare(said, told) for said in readings]
         assert not all(found), f"cut at byte {place} of {len(record.body)}: " + "; ".join(found[0])
 
