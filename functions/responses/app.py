@@ -1,0 +1,47 @@
+"""The gateway on Lambda: settings → secrets → store → ASGI app. Driven by the streaming runtime (layers/runtime)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from openresponses.secrets import SecretsManagerSecrets
+from openresponses.settings import Settings
+
+# First of all: the provider keys are fetched in a thread while the rest loads.
+secrets = SecretsManagerSecrets(os.environ["PROVIDER_SECRET_ARN"], os.environ)
+secrets.prefetch()
+
+from aws_lambda_powertools import Logger  # noqa: E402
+from openresponses.http.app import create_app  # noqa: E402
+from openresponses.store.dynamodb import DynamoDBStore  # noqa: E402
+from openresponses.store.dynamodb_keys import DynamoDBKeys  # noqa: E402
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+settings = Settings.load(os.environ)
+Logger(service="openresponses", level=settings.log_level)  # the parent of the gateway's own loggers
+store = DynamoDBStore(os.environ["TABLE_NAME"], int(settings.history_ttl_days * 86400))
+keys = DynamoDBKeys(os.environ["TABLE_NAME"])
+
+
+async def tenant_of(request: Request) -> str:
+    """The authorizer's tenant; behind a front door without our authorizer, the key is checked here."""
+    tenant: str | None = request.scope.get("openresponses.tenant")
+    return tenant or await keys.tenant_of(request.headers.get("authorization"))
+
+
+app = create_app(settings, store, secrets, authenticate=tenant_of)
+
+if origins := os.environ.get("CORS_ORIGINS", "").replace(" ", ""):
+    from starlette.middleware.cors import CORSMiddleware
+
+    app = CORSMiddleware(
+        app,
+        allow_origins=origins.split(","),
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=["x-request-id", "x-openresponses-ignored", "x-openresponses-route"],
+        max_age=7200,
+    )
