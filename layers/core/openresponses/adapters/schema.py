@@ -1,0 +1,571 @@
+"""JSON Schema (draft 2020-12) rewritten to what Gemini takes: never its 400, never silently weaker.
+
+Gemini takes two dialects. `JSON` is the documented list of `responseJsonSchema` and `parametersJsonSchema`; `OPENAPI`
+is the older `Schema` object of `responseSchema` and `parameters`. A keyword that the dialect has no word for is said
+with those it has (`const` as an `enum`, `allOf` merged, `exclusiveMinimum: 0` of an integer as `minimum: 1`); where
+there is no other word, it is told to the model in the description, and the result is no longer `exact`.
+
+Sources: https://ai.google.dev/api/generate-content (GenerationConfig), https://ai.google.dev/api/caching#Schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+import orjson
+
+from ..protocol.errors import ApiError
+
+Json = dict[str, Any]
+Schema = Json | bool
+
+MAX_DEPTH = 64
+MAX_NODES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """`constraints`: assertions taken as they are. `references`: `$ref` and `$defs` are. `formats`: of strings."""
+
+    constraints: frozenset[str]
+    formats: frozenset[str]
+    references: bool
+
+
+JSON = Dialect(
+    constraints=frozenset({"minimum", "maximum", "minItems", "maxItems"}),
+    formats=frozenset({"date-time", "date", "time"}),
+    references=True,
+)
+OPENAPI = Dialect(
+    constraints=JSON.constraints | {"minLength", "maxLength", "pattern", "minProperties", "maxProperties"},
+    formats=frozenset({"date-time", "enum"}),
+    references=False,
+)
+
+
+class Rewritten(NamedTuple):
+    """`exact`: the rewritten schema accepts the same instances, not merely more of them."""
+
+    schema: Json
+    exact: bool
+
+
+def rewrite(schema: Json, dialect: Dialect = JSON, param: str | None = None) -> Rewritten:
+    """The schema in Gemini's dialect. Raises ApiError, naming `param`, where it cannot be said at all."""
+    return _Rewriter(schema, dialect, param).run()
+
+
+# --------------------------------------------------------------------------- what the keywords are
+
+ANNOTATIONS = ("title", "description", "default")
+TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
+# Which assertions say something about a type; those of other types are void beside it.
+ASSERTIONS: dict[str, tuple[str, ...]] = {
+    "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+    "string": ("minLength", "maxLength", "pattern", "contentEncoding", "contentMediaType"),
+    "array": ("prefixItems", "items", "minItems", "maxItems", "uniqueItems", "contains", "minContains", "maxContains",
+              "unevaluatedItems"),
+    "object": ("properties", "required", "additionalProperties", "minProperties", "maxProperties", "patternProperties",
+               "propertyNames", "dependentRequired", "dependentSchemas", "dependencies", "unevaluatedProperties"),
+}  # fmt: skip
+ASSERTIONS["integer"] = ASSERTIONS["number"]
+STRUCTURE = frozenset({"properties", "required", "additionalProperties", "items", "prefixItems"})
+# Assertions about any type that no dialect has a word for.
+LOGIC = ("not", "if", "then", "else", "$dynamicRef")
+LOWER_BOUNDS = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties", "minContains")
+UPPER_BOUNDS = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties", "maxContains")
+COMBINED = frozenset({"$ref", "allOf", "anyOf", "oneOf", "type", "enum", "const", *LOGIC}).union(
+    *ASSERTIONS.values()
+)
+
+
+def _type_of(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, (int, float)):
+        return "integer" if value == int(value) else "number"
+    return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Equal as JSON values: True is not 1."""
+    return a == b and isinstance(a, bool) == isinstance(b, bool)
+
+
+def _types(schema: Json) -> list[str]:
+    given = schema.get("type")
+    return [given] if isinstance(given, str) else list(given or ())
+
+
+def _common_types(a: list[str], b: list[str]) -> list[str]:
+    common = [kind for kind in a if kind in b]
+    integers = ("integer" in a and "number" in b) or ("integer" in b and "number" in a)
+    return [
+        *common,
+        *(["integer"] if integers and "integer" not in common and "number" not in common else []),
+    ]
+
+
+def _without_const(schema: Json) -> Json:
+    if "const" not in schema:
+        return schema
+    rest = {key: value for key, value in schema.items() if key != "const"}
+    if "enum" in rest:
+        return {**rest, "enum": [value for value in rest["enum"] if _same(value, schema["const"])]}
+    return {**rest, "enum": [schema["const"]]}
+
+
+def _together(schema: Json, about: Json) -> Json:
+    """A schema and annotations about it; both descriptions are kept."""
+    told = [text for text in (about.get("description"), schema.get("description")) if text]
+    return {**schema, **about, **({"description": " ".join(told)} if told else {})}
+
+
+# --------------------------------------------------------------------------- the rewriter
+
+
+class _Contradiction(Exception):
+    """A part of the schema accepts nothing: an alternative to leave out, else no schema that Gemini has a word for."""
+
+
+class _Rewriter:
+    def __init__(self, root: Json, dialect: Dialect, param: str | None) -> None:
+        self.root = root
+        self.dialect = dialect
+        self.param = param
+        self.exact = True
+        self.nodes = 0
+        self.names: dict[str, str] = {}  # reference -> its name in $defs
+        self.defs: Json = {}
+        self.path: list[str] = ["#"]  # the references we are inside of
+
+    def run(self) -> Rewritten:
+        try:
+            schema = self.node(self.root, 0)
+        except _Contradiction as reason:
+            raise self.refuse(str(reason)) from None
+        if self.defs:
+            schema = {**schema, "$defs": self.defs}
+        return Rewritten(schema, self.exact)
+
+    def refuse(self, reason: str) -> ApiError:
+        return ApiError(
+            "unsupported_value", f"This JSON Schema cannot be given to Gemini: {reason}.", param=self.param
+        )
+
+    def node(self, schema: Schema, depth: int) -> Json:
+        """One schema, rewritten. Raises _Contradiction where nothing could be valid."""
+        self.nodes += 1
+        if depth > MAX_DEPTH or self.nodes > MAX_NODES:
+            raise self.refuse("it is nested too deeply or, with its references resolved, too large")
+        if schema is True:
+            return {} if self.dialect.references else self.untyped({}, depth)
+        if not isinstance(schema, dict):
+            raise _Contradiction(
+                "a part of it accepts nothing" if schema is False else "a part of it is not a schema"
+            )
+        if "$ref" in schema and self.dialect.references and not COMBINED & schema.keys() - {"$ref"}:
+            return self.reference(schema, depth)
+        schema = self.flat(schema, depth)
+        for kind in ("anyOf", "oneOf"):
+            if kind in schema:
+                return self.union(schema, kind, depth)
+        if "enum" in schema:
+            return self.enumeration(schema, depth)
+        return self.typed(schema, depth)
+
+    # ---------------------------------------------------------------- references
+
+    def reference(self, schema: Json, depth: int) -> Json:
+        """A `$ref` into `$defs`. Annotations beside it move to a node around it: Gemini allows it no neighbours."""
+        place = schema["$ref"]
+        if place not in self.names:
+            self.names[place] = name = self.name_for(place)
+            self.defs[name] = {}
+            self.path.append(place)
+            self.defs[name] = self.node(self.resolve(place), depth + 1)
+            self.path.pop()
+        target = {"$ref": f"#/$defs/{self.names[place]}"}
+        about = self.annotations(schema)
+        return {**about, "anyOf": [target]} if about else target
+
+    def name_for(self, place: str) -> str:
+        base = (
+            "".join(char if char.isalnum() else "_" for char in place.rsplit("/", 1)[-1].lstrip("#"))
+            or "root"
+        )
+        name, number = base, 2
+        while name in self.defs:
+            name, number = f"{base}_{number}", number + 1
+        return name
+
+    def resolve(self, place: Any) -> Schema:
+        """What a reference within the document names."""
+        document, _, fragment = place.partition("#") if isinstance(place, str) else ("?", "", "")
+        if document and document != self.root.get("$id"):
+            raise self.refuse(f"the reference {place!r:.100} leads out of it")
+        if fragment and not fragment.startswith("/"):
+            found = next((node for node in _nodes(self.root) if node.get("$anchor") == fragment), None)
+        else:
+            found = self.root
+            for step in fragment.split("/")[1:]:
+                step = unquote(step).replace("~1", "/").replace("~0", "~")
+                if isinstance(found, list):
+                    found = found[int(step)] if step.isdecimal() and int(step) < len(found) else None
+                else:
+                    found = found.get(step) if isinstance(found, dict) else None
+        if not isinstance(found, (dict, bool)):
+            raise self.refuse(f"the reference {place!r:.100} names nothing")
+        return found
+
+    def closes_cycle(self, schema: Schema, seen: set[str]) -> bool:
+        """Whether `schema` needs a schema that we are in: Gemini takes a cycle only behind an optional property."""
+        if not isinstance(schema, dict):
+            return False
+        place = schema.get("$ref")
+        if isinstance(place, str) and place not in seen:
+            if place in self.path:
+                return True
+            seen.add(place)
+            if self.closes_cycle(self.resolve(place), seen):
+                return True
+        required = schema.get("required") or ()
+        parts = [sub for name, sub in (schema.get("properties") or {}).items() if name in required]
+        parts += [schema[key] for key in ("items", "additionalProperties") if key in schema]
+        parts += [sub for key in ("allOf", "anyOf", "oneOf", "prefixItems") for sub in schema.get(key) or ()]
+        return any(self.closes_cycle(part, seen) for part in parts)
+
+    # ---------------------------------------------------------------- merging what must hold together
+
+    def flat(self, schema: Json, depth: int) -> Json:
+        """Without `allOf`, without a `$ref` that has neighbours, without `const`."""
+        inlined: list[str] = []
+        schema = _without_const(schema)
+        while "$ref" in schema or "allOf" in schema:
+            own = {key: value for key, value in schema.items() if key not in ("$ref", "allOf")}
+            parts = [own, *(schema.get("allOf") or ())]
+            if "$ref" in schema:
+                inlined.append(schema["$ref"])
+                parts.append(self.resolve(schema["$ref"]))
+            schema = {}
+            for part in parts:
+                schema = self.merge(schema, part)
+            self.nodes += len(parts)
+            if self.nodes > MAX_NODES or len(set(inlined)) < len(inlined):
+                raise self.refuse("its references do not end")
+        in_place = inlined and not self.dialect.references
+        if in_place and any(node.get("$ref") in inlined for node in self.reachable(schema)):
+            raise self.refuse(f"the reference {inlined[-1]!r:.100} leads back to itself")
+        return schema
+
+    def reachable(self, schema: Json) -> Iterator[Json]:
+        """Every object in a schema and in what it refers to."""
+        seen: set[str] = set()
+        stack: list[Any] = [schema]
+        while stack:
+            for node in _nodes(stack.pop()):
+                yield node
+                place = node.get("$ref")
+                if isinstance(place, str) and place not in seen:
+                    seen.add(place)
+                    stack.append(self.resolve(place))
+
+    def merge(self, a: Json, b: Schema) -> Json:
+        """A schema that holds where both hold."""
+        if b is True:
+            return a
+        if not isinstance(b, dict):
+            raise _Contradiction("a part of it accepts nothing")
+        b = _without_const(b)
+        merged = {**b, **a}
+        for key in a.keys() & b.keys():
+            if key == "allOf":
+                merged[key] = [*merged[key], *b[key]]
+            elif key == "$ref" and a[key] != b[key]:
+                merged["allOf"] = [*merged.get("allOf", ()), {"$ref": b[key]}]
+            elif key in ("anyOf", "oneOf") and a[key] != b[key]:
+                merged[key] = [{"allOf": [left, right]} for left in a[key] for right in b[key]]
+            elif key not in ("$ref", "anyOf", "oneOf"):
+                merged[key] = self.merge_keyword(key, a[key], b[key])
+        if "properties" in a or "properties" in b:
+            self.merge_properties(merged, a, b)
+        return merged
+
+    def merge_keyword(self, key: str, a: Any, b: Any) -> Any:
+        if key == "type":
+            common = _common_types(_types({key: a}), _types({key: b}))
+            if not common:
+                raise _Contradiction("two of its types exclude each other")
+            return common[0] if len(common) == 1 else common
+        if key == "enum":
+            return [value for value in a if any(_same(value, other) for other in b)]
+        if key == "required":
+            return [*a, *(name for name in b if name not in a)]
+        if key in LOWER_BOUNDS or key in UPPER_BOUNDS:
+            return max(a, b) if key in LOWER_BOUNDS else min(a, b)
+        if key in ("items", "additionalProperties"):
+            return False if a is False or b is False else {"allOf": [a, b]}
+        if key not in ANNOTATIONS and key in COMBINED and key != "properties" and a != b:
+            self.exact = False
+        return a
+
+    def merge_properties(self, merged: Json, a: Json, b: Json) -> None:
+        """A property that only one side names is, for the other side, an additional one."""
+        left, right = a.get("properties") or {}, b.get("properties") or {}
+        others = {name: b.get("additionalProperties", True) for name in left if name not in right}
+        others |= {name: a.get("additionalProperties", True) for name in right if name not in left}
+        merged["properties"] = {}
+        for name, own in {**left, **right}.items():
+            other = right[name] if name in left and name in right else others.get(name, True)
+            own = left.get(name, own)
+            if own is False or other is False:
+                merged["properties"][name] = False
+            else:
+                merged["properties"][name] = own if other is True or other == own else {"allOf": [own, other]}
+
+    # ---------------------------------------------------------------- alternatives
+
+    def union(self, schema: Json, kind: str, depth: int) -> Json:
+        """`anyOf` or `oneOf`: what stands beside it moves into every branch, but for annotations."""
+        about = self.annotations(schema)
+        beside = {key: value for key, value in schema.items() if key != kind and key in COMBINED}
+        branches = []
+        for branch in schema[kind]:
+            try:
+                branches.append(self.node({"allOf": [branch, beside]} if beside else branch, depth + 1))
+            except _Contradiction:
+                continue
+        if not branches:
+            raise _Contradiction("none of its alternatives can hold")
+        if self.dialect.references:
+            return {**about, kind: branches}
+        if kind == "oneOf" and len(branches) > 1:
+            self.exact = False
+            about = self.described(about, {"oneOf": "exactly one of these, not several"})
+        return self.any_of(about, branches)
+
+    def any_of(self, about: Json, branches: list[Json]) -> Json:
+        """Alternatives in the dialect without a null type: `nullable` takes its place."""
+        null = [branch for branch in branches if branch.get("type") == "null"]
+        others = [branch for branch in branches if branch.get("type") != "null"]
+        if not others:
+            return {**null[0], **about}
+        merged = _together(others[0], about) if len(others) == 1 else {**about, "anyOf": others}
+        return {**merged, "nullable": True} if null else merged
+
+    # ---------------------------------------------------------------- values
+
+    def enumeration(self, schema: Json, depth: int) -> Json:
+        """An `enum`: strings and numbers as such, one branch for each kind of value."""
+        kinds = _types(schema)
+        groups: dict[str, list[Any]] = {}
+        for value in schema["enum"]:
+            kind = _type_of(value)
+            if not kinds or kind in kinds or (kind == "integer" and "number" in kinds):
+                group = "number" if kind == "integer" else kind
+                if not any(_same(value, known) for known in groups.setdefault(group, [])):
+                    groups[group].append(value)
+        if not groups:
+            raise _Contradiction("one of its enums has no value of its type")
+        about = self.annotations(schema)
+        rest = {key: value for key, value in schema.items() if key in COMBINED - {"type", "enum"}}
+        branches = [self.values(kind, values, rest) for kind, values in groups.items()]
+        if not self.dialect.references:
+            return self.any_of(about, branches)
+        return _together(branches[0], about) if len(branches) == 1 else {**about, "anyOf": branches}
+
+    def values(self, kind: str, values: list[Any], rest: Json) -> Json:
+        """The branch for the values of one kind."""
+        beside = {key: rest[key] for key in (*ASSERTIONS.get(kind, ()), *LOGIC) if key in rest}
+        if beside:
+            self.exact = False
+        if kind == "null":
+            return {"type": "null"}
+        if kind == "string":
+            return self.described({"type": kind, "enum": values}, beside)
+        if kind == "number":
+            kind = "integer" if all(_type_of(value) == "integer" for value in values) else "number"
+            if self.dialect.references:
+                return self.described({"type": kind, "enum": values}, beside)
+            ranges = [{"type": kind, "minimum": value, "maximum": value} for value in values]
+            return ranges[0] if len(ranges) == 1 else self.described({"anyOf": ranges}, beside)
+        if kind == "boolean" and len(values) == 2:
+            return {"type": kind}
+        self.exact = False
+        schema: Json = {"type": kind, **({"items": {}} if kind == "array" else {})}
+        return self.described(schema, {"enum": values, **beside})
+
+    # ---------------------------------------------------------------- types
+
+    def typed(self, schema: Json, depth: int) -> Json:
+        kinds = _types(schema)
+        unknown = [kind for kind in kinds if kind not in TYPES]
+        if unknown:
+            raise self.refuse(f"it has the unknown type {unknown[0]!r:.40}")
+        if not kinds:
+            return self.untyped(schema, depth)
+        if len(kinds) == 1:
+            return self.single(kinds[0], schema, depth)
+        plain = not any(key in schema for kind in kinds for key in ASSERTIONS.get(kind, ()))
+        if self.dialect.references and plain and not any(key in schema for key in LOGIC):
+            return {"type": kinds, **self.annotations(schema), **self.format(schema, kinds)}
+        beside = {key: value for key, value in schema.items() if key not in ANNOTATIONS}
+        branches = [self.single(kind, beside, depth + 1) for kind in kinds]
+        if self.dialect.references:
+            return {**self.annotations(schema), "anyOf": branches}
+        return self.any_of(self.annotations(schema), branches)
+
+    def untyped(self, schema: Json, depth: int) -> Json:
+        """A schema without a type: of the type that its keywords are about, if they are about one."""
+        kinds = ("object", "array", "string", "number")
+        about = [kind for kind in kinds if any(key in schema for key in ASSERTIONS[kind])]
+        if len(about) == 1:
+            self.exact = False
+            return self.single(about[0], schema, depth)
+        if self.dialect.references and not about:
+            lost = {key: schema[key] for key in LOGIC if key in schema}
+            self.exact = self.exact and not lost
+            return self.described({**self.annotations(schema), **self.format(schema, ["string"])}, lost)
+        self.exact = False
+        branches = [
+            self.single(kind, schema, depth + 1)
+            for kind in about or ("string", "number", "boolean", "object")
+        ]
+        return {"anyOf": branches} if self.dialect.references else {"anyOf": branches, "nullable": True}
+
+    def single(self, kind: str, schema: Json, depth: int) -> Json:
+        """A schema of one type: its own assertions taken, said otherwise, or told in the description."""
+        made: Json = {"type": kind, **self.annotations(schema), **self.format(schema, [kind])}
+        lost: Json = {key: schema[key] for key in LOGIC if key in schema}
+        for key in ASSERTIONS.get(kind, ()):
+            if key in schema and key not in STRUCTURE:
+                if key in self.dialect.constraints:
+                    made[key] = schema[key]
+                else:
+                    lost[key] = schema[key]
+        if kind in ("integer", "number"):
+            self.bounds(kind, schema, made, lost)
+        elif kind == "array":
+            self.array(schema, made, lost, depth)
+        elif kind == "object":
+            self.object(schema, made, lost, depth)
+        if lost:
+            self.exact = False
+        return self.described(made, lost)
+
+    def bounds(self, kind: str, schema: Json, made: Json, lost: Json) -> None:
+        """An exclusive bound of an integer is the next integer; of a number, the inclusive one and a word about it."""
+        for key, bound, step in (("exclusiveMinimum", "minimum", 1), ("exclusiveMaximum", "maximum", -1)):
+            if key not in schema:
+                continue
+            limit = schema[key]
+            if kind == "integer":
+                limit = (limit // 1) + 1 if step == 1 else -((-limit) // 1) - 1
+                limit = int(limit)
+                del lost[key]
+            made[bound] = (
+                max(limit, made.get(bound, limit)) if step == 1 else min(limit, made.get(bound, limit))
+            )
+
+    def array(self, schema: Json, made: Json, lost: Json, depth: int) -> None:
+        items = schema.get("items", True)
+        prefix = schema.get("prefixItems") or []
+        if items is False:
+            made["maxItems"] = min(len(prefix), made.get("maxItems", len(prefix)))
+        elif items is not True:
+            made["items"] = self.node(items, depth + 1)
+        if prefix and self.dialect.references:
+            made["prefixItems"] = [self.node(item, depth + 1) for item in prefix]
+        elif prefix:
+            lost["prefixItems"] = prefix
+            branches = [
+                self.node(item, depth + 1)
+                for item in [*prefix, *([items] if isinstance(items, dict) else [])]
+            ]
+            made["items"] = self.any_of({}, branches) if items is not True else self.untyped({}, depth + 1)
+        if "items" not in made and not self.dialect.references:
+            made["items"] = self.untyped({}, depth + 1)
+
+    def object(self, schema: Json, made: Json, lost: Json, depth: int) -> None:
+        required = list(schema.get("required") or ())
+        properties: Json = {}
+        for name, sub in (schema.get("properties") or {}).items():
+            if sub is False:
+                if name in required:
+                    raise _Contradiction(f"its property {name!r:.60} is required and forbidden")
+                lost.setdefault("properties", {})[name] = False
+                continue
+            if self.dialect.references and name in required and self.closes_cycle(sub, set()):
+                required.remove(name)
+                lost.setdefault("required", []).append(name)
+            properties[name] = self.node(sub, depth + 1)
+        if "properties" in schema:
+            made["properties"] = properties
+        self.require(required, properties, made, lost)
+        more = schema.get("additionalProperties", True)
+        if self.dialect.references:
+            if "additionalProperties" in schema:
+                made["additionalProperties"] = more if isinstance(more, bool) else self.node(more, depth + 1)
+        elif more is False:
+            self.exact = False  # without words: Gemini writes no property that is not declared
+        elif more is not True:
+            lost["additionalProperties"] = more
+
+    def require(self, required: list[str], properties: Json, made: Json, lost: Json) -> None:
+        """Only declared properties may be required; one that is not declared is declared as anything."""
+        for name in required:
+            if name not in properties:
+                made.setdefault("properties", {})[name] = (
+                    {} if self.dialect.references else self.untyped({}, 0)
+                )
+                self.exact = False
+        if required:
+            made["required"] = required
+
+    # ---------------------------------------------------------------- words about it
+
+    def annotations(self, schema: Json) -> Json:
+        kept = {key: schema[key] for key in ANNOTATIONS if key in schema}
+        return self.described(kept, {"examples": schema["examples"]}) if schema.get("examples") else kept
+
+    def format(self, schema: Json, kinds: list[str]) -> Json:
+        """`format` is an annotation; an unknown one of a string is refused by Gemini, so it becomes a word."""
+        given = schema.get("format")
+        if not isinstance(given, str) or given == "":
+            return {}
+        numbers = any(kind in ("integer", "number") for kind in kinds)
+        if given in self.dialect.formats or (numbers and given in ("float", "double", "int32", "int64")):
+            return {"format": given} if numbers or "string" in kinds else {}
+        return self.described(self.annotations(schema), {"format": given}) if "string" in kinds else {}
+
+    def described(self, schema: Json, lost: Json) -> Json:
+        """The schema with what it cannot say in its description."""
+        lost = {key: value for key, value in lost.items() if key != "type" and key not in ANNOTATIONS}
+        if not lost:
+            return schema
+        told = "; ".join(f"{key}: {orjson.dumps(value).decode()}" for key, value in lost.items())
+        before = schema.get("description")
+        return {**schema, "description": f"{before} ({told})" if before else told}
+
+
+def _subschemas(schema: Any) -> Iterator[Any]:
+    if isinstance(schema, dict):
+        yield from schema.values()
+    elif isinstance(schema, list):
+        yield from schema
+
+
+def _nodes(schema: Any) -> Iterable[Json]:
+    """Every JSON object in a document, whatever it means."""
+    stack = [schema]
+    while stack:
+        found = stack.pop()
+        if isinstance(found, dict):
+            yield found
+        stack.extend(_subschemas(found))
