@@ -1,17 +1,18 @@
-"""Run by the SAM CLI's own interpreter: a SAM template on stdin, the CloudFormation that AWS would make of it on stdout.
+"""Run by the SAM CLI's own interpreter: SAM templates in, the CloudFormation that AWS would make of them out.
 
-`translate.py REGION [NAME=VALUE ...]`: parameters that are not given have their defaults.
+stdin   {name: {"template": text, "parameters": {name: value}}}; parameters that are not given have their defaults
+stdout  {name: the translated template}
 """
 
 import json
 import os
 import sys
 
-os.environ["AWS_DEFAULT_REGION"] = sys.argv[1]
+os.environ["AWS_DEFAULT_REGION"] = "eu-west-1"
 
-from samcli.yamlhelper import yaml_parse
-from samtranslator.parser.parser import Parser
-from samtranslator.translator.translator import Translator
+from samcli.yamlhelper import yaml_parse  # type: ignore[import-not-found]
+from samtranslator.parser.parser import Parser  # type: ignore[import-not-found]
+from samtranslator.translator.translator import Translator  # type: ignore[import-not-found]
 
 # AWS takes uploaded code only; what `sam deploy` uploads is of no matter here.
 CODE = {
@@ -20,11 +21,15 @@ CODE = {
     "AWS::Serverless::Application": "Location",
 }
 
-parameters = dict(argument.split("=", 1) for argument in sys.argv[2:])
-template = yaml_parse(sys.stdin.read())
-for resource in template["Resources"].values():
-    if name := CODE.get(resource["Type"]):
-        resource["Properties"][name] = (
-            "https://bucket.example/template" if name == "Location" else "s3://bucket/key"
-        )
-json.dump(Translator({}, Parser()).translate(template, parameters), sys.stdout)
+
+def translate(text, parameters):
+    template = yaml_parse(text)
+    for resource in template["Resources"].values():
+        if name := CODE.get(resource["Type"]):
+            scheme = "https" if name == "Location" else "s3"
+            resource["Properties"][name] = f"{scheme}://bucket.example/key"
+    return Translator({}, Parser()).translate(template, parameters)
+
+
+wanted = json.load(sys.stdin)
+json.dump({name: translate(of["template"], of["parameters"]) for name, of in wanted.items()}, sys.stdout)

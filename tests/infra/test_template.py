@@ -1,0 +1,156 @@
+"""The deployment, as AWS would make it: the translated template passes every check, and each check can fail."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.infra import checks
+from tests.infra.conftest import ROOT, Templates
+
+TEMPLATE = (ROOT / "template.yaml").read_text()
+
+
+@pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
+def test_what_must_hold(templates: Templates, check: checks.Check) -> None:
+    assert list(check(templates["as it is"])) == []
+
+
+INLINE = """\
+      Policies:
+        - PolicyName: more
+          PolicyDocument:
+            Statement: [{Effect: Allow, Action: "dynamodb:*", Resource: !GetAtt Table.Arn}]
+"""
+SEPARATE = """
+  More:
+    Type: AWS::IAM::Policy
+    Properties:
+      PolicyName: more
+      Roles: [!Ref ResponsesRole]
+      PolicyDocument:
+        Statement: [{Effect: Allow, Action: "s3:GetObject", Resource: "*"}]
+
+  ResponsesLogs:"""
+MANAGED = "      ManagedPolicyArns: [arn:aws:iam::aws:policy/AdministratorAccess]\n      Policies:"
+
+# what is broken → the check that must see it, what is replaced, by what
+BROKEN: dict[str, tuple[checks.Check, str, str]] = {
+    "a transfer mode that SAM takes and ignores": (
+        checks.streaming_routes,
+        "ResponseTransferMode: RESPONSE_STREAM",
+        "ResponseTransferMode: STREAM",
+    ),
+    "a buffered route": (checks.streaming_routes, "            ResponseTransferMode: RESPONSE_STREAM\n", ""),
+    "the default integration timeout": (checks.timeouts, "            TimeoutInMillis: 900000\n", ""),
+    "a function that outlives its integration": (checks.timeouts, "Timeout: 890", "Timeout: 900"),
+    "turns that outlive their function": (checks.timeouts, "MaxValue: 870", "MaxValue: 890"),
+    "an edge endpoint": (checks.regional, "EndpointConfiguration: REGIONAL", "EndpointConfiguration: EDGE"),
+    "a route without a key": (
+        checks.authorized_routes,
+        "            Method: ANY\n",
+        "            Method: ANY\n            Auth: {Authorizer: NONE}\n",
+    ),
+    "an authorizer of tokens": (
+        checks.authorizer,
+        "FunctionPayloadType: REQUEST",
+        "FunctionPayloadType: TOKEN",
+    ),
+    "an error in another shape": (
+        checks.gateway_errors,
+        '{"error":{"type":"authentication"',
+        '{"type":"authentication"',
+    ),
+    "no retry-after": (checks.gateway_errors, "              Retry-After: \"'1'\"\n", ""),
+    "no throttling": (checks.throttled, "          ThrottlingRateLimit: !Ref ThrottleRate\n", ""),
+    "TTL on another attribute": (checks.table, "AttributeName: expires_at", "AttributeName: ttl"),
+    "TTL switched off": (checks.table, "        Enabled: true\n", "        Enabled: false\n"),
+    "no recovery": (checks.table, "PointInTimeRecoveryEnabled: true", "PointInTimeRecoveryEnabled: false"),
+    "no encryption": (checks.table, "SSEEnabled: true", "SSEEnabled: false"),
+    "another key": (checks.table, "AttributeName: sk, KeyType", "AttributeName: tenant, KeyType"),
+    "a table that dies with the stack": (checks.kept, "    DeletionPolicy: Retain\n", ""),
+    "a secret that updates overwrite": (
+        checks.kept,
+        '      Description: !Sub "${AWS::StackName}: provider keys, one JSON object"\n',
+        "      SecretString: '{}'\n",
+    ),
+    "an inline wildcard": (checks.least_privilege, "      Policies:\n", INLINE),
+    "a separate policy on everything": (checks.least_privilege, "\n  ResponsesLogs:", SEPARATE),
+    "a managed policy": (checks.least_privilege, "      Policies:", MANAGED),
+    "a key in the environment": (
+        checks.environment,
+        "        TABLE_NAME: !Ref Table\n",
+        "        TABLE_NAME: !Ref Table\n        OPENAI_API_KEY: x\n",
+    ),
+    "logs for ever": (
+        checks.logs,
+        "      RetentionInDays: !Ref LogRetentionDays\n",
+        "      LogGroupClass: STANDARD\n",
+    ),
+    "another runtime": (checks.functions, "Runtime: python3.13", "Runtime: python3.12"),
+    "no alias": (checks.functions, "    AutoPublishAlias: live\n", ""),
+}
+
+
+@pytest.fixture(scope="module")
+def templates(translate: Callable[[dict[str, str]], Templates]) -> Templates:
+    """The template, and every broken one."""
+    texts = {"as it is": TEMPLATE}
+    for what, (_, old, new) in BROKEN.items():
+        assert old in TEMPLATE, what
+        texts[what] = TEMPLATE.replace(old, new)
+    # What needs the alias goes with it.
+    needy = r"\n      (DeploymentPreference|EventInvokeConfig):\n(        .*\n)+"
+    texts["no alias"] = re.sub(needy, "\n", texts["no alias"])
+    return translate(texts)
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_template_fails(templates: Templates, what: str) -> None:
+    assert list(BROKEN[what][0](templates[what]))
+
+
+@pytest.mark.parametrize("template", ["template.yaml", "infra/monitoring.yaml"])
+def test_lint(sam: Path, template: str) -> None:
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "SAM_CLI_TELEMETRY": "0",
+        "HOME": "/tmp",
+    }
+    command = [str(sam / "sam"), "validate", "--lint", "--template", template]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_alarms_and_the_dashboard(sam: Path) -> None:
+    """One alarm each for what an operator must know; the dashboard is JSON."""
+    text = (ROOT / "infra/monitoring.yaml").read_text()
+    read = "from samcli.yamlhelper import yaml_parse; import json, sys"
+    script = f"{read}; json.dump(yaml_parse(sys.stdin.read()), sys.stdout)"
+    done = subprocess.run(
+        [sam / "python", "-c", script], input=text, capture_output=True, text=True, check=True
+    )
+    resources = json.loads(done.stdout)["Resources"]
+    alarms = {name: r["Properties"] for name, r in resources.items() if r["Type"] == "AWS::CloudWatch::Alarm"}
+    assert {re.sub("Alarm$", "", name) for name in alarms} == {
+        "GatewayErrors",
+        "Failures",
+        "Throttles",
+        "Concurrency",
+        "FirstToken",
+        "ProviderKey",
+        "AuthorizerErrors",
+        "DeadLetters",
+        "TableThrottled",
+    }
+    for name, alarm in alarms.items():
+        assert alarm["TreatMissingData"] == "notBreaching", name
+        assert alarm["AlarmActions"]["Fn::If"][0] == "HasTopic", name
+    body = resources["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    assert len(json.loads(body)["widgets"]) == 6
