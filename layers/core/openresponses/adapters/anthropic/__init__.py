@@ -48,4 +48,3 @@ class AnthropicAdapter:
     def explain(self, status: int, body: bytes) -> ApiError:
         """An error reply of the API, as ours."""
         return errors.explain(status, body)
-

@@ -1,10 +1,10 @@
 """Content parts of the protocol → Anthropic's content blocks.
 
-    input_text, output_text, refusal, ...   text (empty and blank text is left out: Anthropic refuses it)
-    input_image                             image: base64 from a data URL, or https by URL
-    input_file                              document: PDF as base64 or by https URL, text as text; an image as image
-    input_audio, input_video                400: the API takes neither
-    file_id                                 400: the file lies with another provider
+input_text, output_text, refusal, ...   text (empty and blank text is left out: Anthropic refuses it)
+input_image                             image: base64 from a data URL, or https by URL
+input_file                              document: PDF as base64 or by https URL, text as text; an image as image
+input_audio, input_video                400: the API takes neither
+file_id                                 400: the file lies with another provider
 """
 
 from __future__ import annotations
@@ -37,7 +37,13 @@ MAGIC = (
 )
 TEXT_TYPES = frozenset(
     {
-        *("application/json", "application/xml", "application/yaml", "application/x-yaml", "application/toml"),
+        *(
+            "application/json",
+            "application/xml",
+            "application/yaml",
+            "application/x-yaml",
+            "application/toml",
+        ),
         *("application/javascript", "application/x-sh", "application/sql", "application/x-ndjson"),
     }
 )
@@ -89,7 +95,9 @@ def _image(part: Json, param: str) -> Json:
     if isinstance(url, dict):  # the form of Chat Completions, which some clients send
         url = url.get("url")
     if not url:
-        raise _unsupported(f"{param}.file_id", "Images by 'file_id' are not supported by Anthropic; send 'image_url'")
+        raise _unsupported(
+            f"{param}.file_id", "Images by 'file_id' are not supported by Anthropic; send 'image_url'"
+        )
     param = f"{param}.image_url"
     if not url.startswith("data:"):
         return {"type": "image", "source": {"type": "url", "url": _https(url, param)}}
@@ -111,14 +119,17 @@ def _file(part: Json, param: str) -> Json:
     if url := part.get("file_url"):
         return _titled(_file_url(url, f"{param}.file_url"), name)
     raise _unsupported(
-        f"{param}.file_id", "Files by 'file_id' are not supported by Anthropic; send 'file_data' or 'file_url'"
+        f"{param}.file_id",
+        "Files by 'file_id' are not supported by Anthropic; send 'file_data' or 'file_url'",
     )
 
 
 def _file_url(url: str, param: str) -> Json:
     path = urlsplit(_https(url, param)).path.lower()
     if path.endswith(TEXT_SUFFIXES):
-        raise _unsupported(param, "Anthropic fetches only PDFs and images by URL; send a text file as 'file_data'")
+        raise _unsupported(
+            param, "Anthropic fetches only PDFs and images by URL; send a text file as 'file_data'"
+        )
     kind = "image" if path.endswith(IMAGE_SUFFIXES) else "document"
     return {"type": kind, "source": {"type": "url", "url": url}}
 

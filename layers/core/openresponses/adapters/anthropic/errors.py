@@ -32,7 +32,9 @@ CONTEXT_TOO_LONG = re.compile(
     r"prompt is too long|exceeds? (?:the )?(?:model'?s? )?(?:maximum )?context|context (?:limit|window|length)",
     re.IGNORECASE,
 )
-OUT_OF_CREDIT = re.compile(r"credit balance|usage limits|spend(?:ing)? limit|out of credits|billing", re.IGNORECASE)
+OUT_OF_CREDIT = re.compile(
+    r"credit balance|usage limits|spend(?:ing)? limit|out of credits|billing", re.IGNORECASE
+)
 ACCOUNT = re.compile(r"\s*\(?\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b\)?", re.IGNORECASE)
 
 

@@ -25,7 +25,13 @@ Json = dict[str, Any]
 
 ITEM_TYPES = frozenset(
     {
-        *("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call"),
+        *(
+            "web_search_call",
+            "file_search_call",
+            "code_interpreter_call",
+            "image_generation_call",
+            "mcp_call",
+        ),
         *("mcp_list_tools", "tool_search_call", "tool_search_output"),
     }
 )

@@ -26,8 +26,8 @@ from typing import Any
 
 import orjson
 
-from ..base import Turn
 from ...protocol.errors import ApiError
+from ..base import Turn
 from . import content, hosted, unwrap
 from .thinking import THINKING_TYPES
 from .tools import Toolbox

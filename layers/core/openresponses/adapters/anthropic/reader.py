@@ -21,6 +21,7 @@ from typing import Any
 
 import orjson
 
+from ...protocol.errors import ApiError
 from ..base import (
     Annotation,
     Delta,
@@ -37,7 +38,6 @@ from ..base import (
     Turn,
     Usage,
 )
-from ...protocol.errors import ApiError
 from . import errors, hosted, schema, unwrap
 from .request import answer_plan
 from .tools import Callee, toolbox
@@ -105,7 +105,7 @@ class MessageReader:
         self._stop = message.get("stop_reason")
         usage = message.get("usage") or {}
         self._container(message)
-        yield Started(message.get("model"), SERVICE_TIERS.get(usage.get("service_tier")))
+        yield Started(message.get("model"), SERVICE_TIERS.get(usage.get("service_tier") or ""))
         yield from self._count(usage)
         # A continued code execution says its calls here, and in no block of their own.
         for index, block in enumerate(message.get("content") or ()):
@@ -269,7 +269,9 @@ class ThinkingBlock(Block):
             yield ItemEnd()  # cut: it may not come back
             return
         signature = "".join(self._signature)
-        yield from self.reader.give_state({**self.raw, "thinking": "".join(self._text), "signature": signature})
+        yield from self.reader.give_state(
+            {**self.raw, "thinking": "".join(self._text), "signature": signature}
+        )
 
 
 class RedactedThinkingBlock(Block):

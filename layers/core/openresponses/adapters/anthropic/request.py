@@ -1,14 +1,14 @@
 """A turn → the body of `POST /v1/messages`.
 
-    max_output_tokens       max_tokens; not given: the model's maximum, for an unknown model DEFAULT_MAX_TOKENS
-    temperature, top_p      as given; a temperature above 1, Anthropic's highest, is sent as 1 and named as ignored;
-                            left out, and named, where the model or its thinking forbids them
-    text.format             native where the model can enforce the schema, else a forced tool: its arguments are the answer
-    service_tier            SERVICE_TIERS; any other is ignored
-    safety_identifier       metadata.user_id
-    prompt_cache_key        cache breakpoints after the tools, the system prompt, and the last two user messages
-    prompt_cache_retention  the same; "24h" keeps them for an hour, Anthropic's longest
-    penalties, top_logprobs, text.verbosity   ignored
+max_output_tokens       max_tokens; not given: the model's maximum, for an unknown model DEFAULT_MAX_TOKENS
+temperature, top_p      as given; a temperature above 1, Anthropic's highest, is sent as 1 and named as ignored;
+                        left out, and named, where the model or its thinking forbids them
+text.format             native where the model can enforce the schema, else a forced tool
+service_tier            SERVICE_TIERS; any other is ignored
+safety_identifier       metadata.user_id
+prompt_cache_key        cache breakpoints after the tools, the system prompt, and the last two user messages
+prompt_cache_retention  the same; "24h" keeps them for an hour, Anthropic's longest
+penalties, top_logprobs, text.verbosity   ignored
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from ..base import Turn, UpstreamRequest
 from ...protocol.errors import ApiError
+from ..base import Turn, UpstreamRequest
 from . import schema, thinking, tools
 from .messages import conversation
 
@@ -100,7 +100,9 @@ def answer_plan(turn: Turn, box: tools.Toolbox) -> Answer | None:
     return Answer(None, name, {"name": name, "description": description, "input_schema": inner}, wrapped)
 
 
-def _with_answer_tool(turn: Turn, box: tools.Toolbox, choice: Json | None, answer: Answer | None) -> Json | None:
+def _with_answer_tool(
+    turn: Turn, box: tools.Toolbox, choice: Json | None, answer: Answer | None
+) -> Json | None:
     """The tool_choice, once the answer's tool is among the tools: the model must call it, or one of the client's."""
     forces = choice is not None and choice["type"] in ("any", "tool")
     if answer and answer.native is None and not (choice and choice["type"] == "tool"):
@@ -117,7 +119,9 @@ def _with_answer_tool(turn: Turn, box: tools.Toolbox, choice: Json | None, answe
     return choice
 
 
-def _with_parallel_flag(turn: Turn, box: tools.Toolbox, choice: Json | None, answer: Answer | None) -> Json | None:
+def _with_parallel_flag(
+    turn: Turn, box: tools.Toolbox, choice: Json | None, answer: Answer | None
+) -> Json | None:
     sole_answer = bool(answer and choice and choice.get("name") == answer.tool)
     serial = turn.request.get("parallel_tool_calls") is False or sole_answer
     if not serial or not box.definitions or (choice and choice["type"] == "none"):
@@ -165,7 +169,9 @@ def _identity(request: Json, body: Json, ignored: list[str]) -> None:
             body["service_tier"] = SERVICE_TIERS[tier]
         else:
             ignored.append("service_tier")
-    ignored += [name for name in ("frequency_penalty", "presence_penalty", "top_logprobs") if request.get(name)]
+    ignored += [
+        name for name in ("frequency_penalty", "presence_penalty", "top_logprobs") if request.get(name)
+    ]
     if "message.output_text.logprobs" in (request.get("include") or ()):
         ignored.append("include.message.output_text.logprobs")
     if (request.get("text") or {}).get("verbosity") not in (None, "medium"):

@@ -25,19 +25,19 @@ PROPERTY_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 
 def input_schema(parameters: Json | None) -> tuple[Json, bool]:
     """A function's parameters as `input_schema`, and whether its arguments travel wrapped in `{"value": ...}`."""
-    schema = _modern(_inlined(parameters or {}))
+    schema = _modern(_inlined(parameters or {"properties": {}}))
     if any(key in schema for key in COMBINATORS) or "$ref" in schema:
         return wrapped(schema), True
     if schema.get("type") != "object":
         schema = {**schema, "type": "object"}  # arguments are an object, whatever else the schema would take
-    return (schema if "properties" in schema else {**schema, "properties": {}}), False
+    return schema, False
 
 
 def answer_schema(schema: Json) -> tuple[Json, bool]:
     """The schema of a structured answer as `input_schema`; wrapped where the answer may be no object."""
     modern = _modern(_inlined(schema))
     if modern.get("type") == "object" and not any(key in modern for key in COMBINATORS):
-        return (modern if "properties" in modern else {**modern, "properties": {}}), False
+        return modern, False
     return wrapped(modern), True
 
 

@@ -21,8 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..base import Turn
 from ...protocol.errors import ApiError
+from ..base import Turn
 from . import schema, unwrap
 
 Json = dict[str, Any]
@@ -121,7 +121,9 @@ def _add_callable(box: Toolbox, turn: Turn, tool: Json, param: str, namespace: s
             definition["description"] = tool["description"]
         definition["input_schema"] = inner
         _mark_strict(box, turn, tool, definition, param)
-        box.callees[name] = Callee(tool["name"], "function", namespace, schema.WRAPPER if is_wrapped else None)
+        box.callees[name] = Callee(
+            tool["name"], "function", namespace, schema.WRAPPER if is_wrapped else None
+        )
     if box.searchable and tool.get("defer_loading"):
         definition["defer_loading"] = True
     box.wires[namespace, tool["name"]] = name
@@ -161,7 +163,10 @@ def _mark_strict(box: Toolbox, turn: Turn, tool: Json, definition: Json, param: 
 
 
 def _web_search(box: Toolbox, turn: Turn, tool: Json, param: str) -> None:
-    definition: Json = {"type": turn.profile.options.get("web_search", "web_search_20250305"), "name": "web_search"}
+    definition: Json = {
+        "type": turn.profile.options.get("web_search", "web_search_20250305"),
+        "name": "web_search",
+    }
     filters = tool.get("filters") or {}
     for key in ("allowed_domains", "blocked_domains"):
         if filters.get(key):
@@ -239,7 +244,8 @@ def _ignore(box: Toolbox, turn: Turn, tool: Json, param: str) -> None:
 
 HOSTED_NAMES = {
     **dict.fromkeys(
-        ("web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11"), "web_search"
+        ("web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11"),
+        "web_search",
     ),
     "code_interpreter": "code_execution",
     "tool_search": "tool_search_tool_bm25",
@@ -281,7 +287,9 @@ def tool_choice(turn: Turn, box: Toolbox) -> Json | None:
         return {"type": "tool", "name": _forced_name(choice, box)}
     if not box.definitions and not box.mcp_servers:
         if choice == "required":
-            raise ApiError("invalid_value", "'tool_choice' is 'required', but there are no tools.", param="tool_choice")
+            raise ApiError(
+                "invalid_value", "'tool_choice' is 'required', but there are no tools.", param="tool_choice"
+            )
         return None
     if choice == "required" and turn.allowed is not None and len(turn.allowed) == 1:
         (name,) = turn.allowed
@@ -300,7 +308,11 @@ def _forced_name(choice: Json, box: Toolbox) -> str:
         wire = box.wire(name, namespace) if namespace else _wire_of(name, box)
         if wire in box.callees:
             return wire
-        raise ApiError("invalid_value", f"'tool_choice' names '{name}', which is not in 'tools'.", param="tool_choice")
+        raise ApiError(
+            "invalid_value", f"'tool_choice' names '{name}', which is not in 'tools'.", param="tool_choice"
+        )
     if kind in box.hosted:
         return box.hosted[kind]
-    raise ApiError("unsupported_value", f"'tool_choice' cannot force '{kind}' with Anthropic.", param="tool_choice")
+    raise ApiError(
+        "unsupported_value", f"'tool_choice' cannot force '{kind}' with Anthropic.", param="tool_choice"
+    )
