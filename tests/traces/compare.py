@@ -27,6 +27,7 @@ PRECISE: list[tuple[str, tuple[int, set[str]]]] = [
     ("insufficient_quota", (429, {"insufficient_quota"})),
     ("model_not_found", (404, {"model_not_found"})),
     ("context_length_exceeded", (400, {"context_length_exceeded"})),
+    ("prompt is too long", (400, {"context_length_exceeded"})),
     ("prompt too long", (400, {"context_length_exceeded"})),
     ("API_KEY_INVALID", UNAUTHORIZED),
 ]
@@ -62,7 +63,7 @@ def compare(said: Said, told: Told) -> list[str]:
             found.append(f"{name}: {difference(wanted, got)}")
     if response["status"] == COMPLETED:
         found += compare_calls(said, told)
-    if said.model and response["model"] != said.model:
+    if said.model and not said.paused and response["model"] != said.model:
         found.append(f"model {response['model']!r}, the provider says {said.model!r}")
     if said.refused and not any(part["type"] == "refusal" for item in told.of("message") for part in item["content"]):
         found.append("the refusal is lost")

@@ -126,7 +126,9 @@ def anthropic_stream(events: Iterator[Json], said: Said) -> None:
     for event in events:
         kind = event["type"]
         if kind == "message_start":
-            said.model = event["message"]["model"]
+            said.model, stop = event["message"]["model"], event["message"].get("stop_reason")
+            for block in event["message"]["content"]:  # an answer that comes whole in its first event
+                anthropic_block(said, block)
             anthropic_usage(said, event["message"]["usage"], usage)
         elif kind == "content_block_start":
             blocks[event["index"]] = {"json": "", **event["content_block"]}
@@ -148,7 +150,7 @@ def anthropic_stream(events: Iterator[Json], said: Said) -> None:
             break
     for _, block in sorted(blocks.items()):
         if block["type"] == "tool_use":
-            block["input"] = partial_json(block["json"])
+            block["input"] = partial_json(block["json"]) if block["json"] else block["input"]
         anthropic_block(said, block)
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ..support.provider import cut
 
 Json = dict[str, Any]
 
@@ -39,10 +43,12 @@ class Record:
 
 
 ROWS = {"chat": "vllm"}
+ANSWER_START = re.compile(rb'data: ?{"type": ?"message_start"')
 STAND_IN = {"gemini": "gemini-2.5-flash"}
 
 
-def read(path: Path) -> Record:
+def read(path: Path) -> Iterator[Record]:
+    """The answers of one file: one, but for fixtures that joined the answers of several requests."""
     raw = json.loads(path.read_text())
     response, endpoint = raw["response"], raw["endpoint"]
     dialect = "chat" if endpoint.endswith("/chat/completions") else raw["provider"]
@@ -52,12 +58,16 @@ def read(path: Path) -> Record:
     reason = next((why for part, why in OTHER_ENDPOINTS.items() if part in endpoint), None)
     if dialect == "openai" and raw["framing"] == "json" and json.loads(body).get("status") in ("queued", "in_progress"):
         reason = "a background response that is not finished: the gateway never asks a provider for one"
-    return Record(
-        raw["slug"], dialect, raw["framing"], f"{ROWS.get(dialect, dialect)}/{model}", raw["request"],
-        response["status"], response["content_type"], body, tuple(raw["tags"]), reason,
-    )  # fmt: skip
+    starts = [body.rfind(b"event:", 0, found.start()) for found in ANSWER_START.finditer(body)][1:]
+    for n, answer in enumerate(cut(body, *starts)):
+        yield Record(
+            raw["slug"] + (f"#{n + 1}" if starts else ""), dialect, raw["framing"],
+            f"{ROWS.get(dialect, dialect)}/{model}", raw["request"], response["status"], response["content_type"],
+            answer, tuple(raw["tags"]), reason,
+        )  # fmt: skip
 
 
-RECORDS = [read(path) for path in sorted(TRACES.glob("*/*.json"))]
+FILES = sorted(TRACES.glob("*/*.json"))
+RECORDS = [record for path in FILES for record in read(path)]
 APPLICABLE = [record for record in RECORDS if not record.not_applicable]
 STREAMS = [record for record in APPLICABLE if record.framing != "json" and record.status == 200]
