@@ -57,7 +57,7 @@ def table(client: Any) -> str:
         ],
         GlobalSecondaryIndexes=[
             {
-                "IndexName": "by-tenant",
+                "IndexName": "heads_by_tenant",
                 "KeySchema": [
                     {"AttributeName": "tenant", "KeyType": "HASH"},
                     {"AttributeName": "created_at", "KeyType": "RANGE"},

@@ -147,7 +147,7 @@ async def test_only_heads_are_in_the_tenants_index(dynamodb: DynamoDBStore, clie
     await dynamodb.put("other", turn())
     listed = client.query(
         TableName=table,
-        IndexName="by-tenant",
+        IndexName="heads_by_tenant",
         KeyConditionExpression="tenant = :t",
         ExpressionAttributeValues={":t": {"S": TENANT}},
     )["Items"]

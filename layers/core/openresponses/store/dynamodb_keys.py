@@ -88,7 +88,9 @@ class DynamoDBKeys:
         }
         if expires_at is not None:
             row["expires_at"] = {"N": str(expires_at)}
-        puts = [{"Put": {"TableName": self._table, "Item": {**place, **row}}} for place in _places(tenant, digest)]
+        puts = [
+            {"Put": {"TableName": self._table, "Item": {**place, **row}}} for place in _places(tenant, digest)
+        ]
         self._client.transact_write_items(TransactItems=puts)
         return key
 

@@ -94,14 +94,12 @@ class SQLiteStore:
         try:
             if not memory:
                 _make_private(Path(path))
-            connection = _connect(path, lock_timeout)
-            _prepare(connection)
-            self._writer = Worker(connection, "store-writer", commit)
-            self._reader = (
-                self._writer if memory else Worker(_connect(path, lock_timeout), "store-reader", each)
-            )
+            writer = _connect(path, lock_timeout)
+            reader = None if memory else _connect(path, lock_timeout)  # what is in memory has one connection
         except (OSError, sqlite3.Error) as error:
             raise StoreUnavailable(f"{path}: {error}") from error
+        self._writer = Worker(writer, "store-writer", commit)
+        self._reader = Worker(reader, "store-reader", each) if reader else self._writer
 
     async def put(self, tenant: str, record: StoredResponse) -> None:
         """See Store. `record` must not change before this returns: it is packed in the writer's thread."""
@@ -212,9 +210,14 @@ def _make_private(path: Path) -> None:
 def _connect(path: str | Path, lock_timeout: float) -> sqlite3.Connection:
     # Made here, used by one worker's thread alone.
     connection = sqlite3.connect(path, timeout=lock_timeout, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA secure_delete = ON")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    try:
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        _prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
