@@ -46,6 +46,8 @@ class Server:
         self.settings = {**SETTINGS, **settings}
         self.url = ""
         self.stored = 0  # responses written so far
+        self.fail_store = False  # whether writing fails
+        self.last_record: Any = None  # the last StoredResponse
         self._server: uvicorn.Server | None = None
         self._failure: BaseException | None = None
         self._ready = threading.Event()
@@ -93,10 +95,15 @@ class Server:
         await serving
 
     def _count(self, store: Any) -> None:
+        from openresponses.store.base import StoreUnavailable
+
         put = store.put
 
         async def counted(*given: Any) -> None:
+            if self.fail_store:
+                raise StoreUnavailable("down for the test")
             self.stored += 1
+            self.last_record = given[1]
             await put(*given)
 
         store.put = counted

@@ -245,7 +245,7 @@ class HostedBuilder(ItemBuilder):
 
     def __init__(self, out: Assembler, item: Json) -> None:
         super().__init__(out, item["type"])
-        self.item = self._own({**item, "status": "in_progress"} if "status" in item else item)
+        self.item = self._own({**item, "status": "in_progress"})
         self.whole = False  # whether the adapter gave the finished item
         self.added(self.item)
 
@@ -260,9 +260,8 @@ class HostedBuilder(ItemBuilder):
         """A hosted item has no parts of ours."""
 
     def close(self, status: str) -> None:
-        if not self.whole and "status" in self.item:
-            self.item = {**self.item, "status": status}
-        self.out.done(self.index, self.item)
+        told = status if not self.whole else self.item.get("status", status)
+        self.out.done(self.index, {**self.item, "status": told})
 
     def _own(self, item: Json) -> Json:
         return {"id": self.id, **{key: value for key, value in item.items() if key != "id"}}

@@ -123,9 +123,8 @@ class UpstreamSample:
         except TimeoutError:
             self._raise_at_deadline()
             seconds = services.settings.first_byte_timeout
-            raise ApiError(
-                "provider_timeout", f"{self._provider.name} did not answer within {seconds:g} s."
-            ) from None
+            message = f"{self._provider.name} did not answer within {seconds:g} s."
+            raise ApiError("provider_timeout", message, retryable=False) from None  # nobody waits for it twice
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise self._broken(error) from None
         first = deltas[0]

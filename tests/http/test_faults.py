@@ -1,0 +1,285 @@
+"""What a client sees when the provider, the store or the client itself fails: the outcome, never just "no crash"."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from ..support.gateway import Gateway, Server, environment
+from ..support.provider import SSE, Answer, Provider
+from ..support.speech import MODELS, says
+
+Json = dict[str, Any]
+
+SCALED = {
+    "first_byte_timeout": 0.6,
+    "idle_timeout": 0.4,
+    "reasoning_idle_timeout": 0.8,
+    "keep_alive_seconds": 0.15,
+    "commit_seconds": 0.3,
+    "max_retries": 2,
+}
+ANTHROPIC = MODELS["anthropic"]
+OVERLOADED = (
+    b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n'
+)
+
+
+@pytest.fixture(scope="module")
+def server(provider: Provider) -> Iterator[Server]:
+    started = Server(environment(provider.url), **SCALED).start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def gateway(server: Server, provider: Provider, http: httpx.Client) -> Gateway:
+    gateway = Gateway(server.url, provider, http, lambda: server.stored)
+    gateway.scenario()
+    return gateway
+
+
+@pytest.fixture(autouse=True)
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openresponses.upstream.retry.FIRST_DELAY", 0.01)
+
+
+def whole(text: str = "Hello there, world") -> bytes:
+    return says("anthropic", text).body
+
+
+def pieces(body: bytes, count: int) -> list[bytes]:
+    """The first `count` events of an event stream."""
+    return [event + b"\n\n" for event in body.split(b"\n\n")[:count]]
+
+
+def error_of(status: int, kind: str = "x", **headers: str) -> Answer:
+    body = b'{"type":"error","error":{"type":"%b","message":"model: no"}}' % kind.encode()
+    return Answer(body, status=status, headers=headers)
+
+
+BROKEN = [  # answer, code of response.failed
+    pytest.param(
+        Answer(pieces=pieces(whole(), 4), content_type=SSE, ending="abort"),
+        "provider_unavailable",
+        id="reset",
+    ),
+    pytest.param(
+        Answer(pieces=pieces(whole(), 4), content_type=SSE), "provider_unavailable", id="ends early"
+    ),
+    pytest.param(
+        Answer(pieces=pieces(whole(), 4), content_type=SSE, ending="hang"), "provider_timeout", id="silent"
+    ),
+    pytest.param(
+        Answer(pieces=[*pieces(whole(), 4), b"data: {garbage\n\n"], content_type=SSE),
+        "provider_invalid_response",
+        id="garbage",
+    ),
+    pytest.param(
+        Answer(pieces=[*pieces(whole(), 4), OVERLOADED], content_type=SSE),
+        "server_is_overloaded",
+        id="error event",
+    ),
+]
+
+
+@pytest.mark.parametrize(("answer", "code"), BROKEN)
+def test_a_failure_in_mid_answer(gateway: Gateway, answer: Answer, code: str) -> None:
+    """Streamed: error, then response.failed, with what was said kept and stored. Not streamed: an HTTP error."""
+    gateway.scenario(answer)
+    told = gateway.ask({"model": ANTHROPIC, "input": "hi"}, stream=True)
+    assert told.response["status"] == "failed"
+    assert told.response["error"]["code"] == code
+    assert told.text and "Hello there, world".startswith(told.text)
+    assert gateway.get(f"/responses/{told.response['id']}").json() == told.response
+    again = gateway.ask({"model": ANTHROPIC, "input": "go on", "previous_response_id": told.response["id"]})
+    assert (again.status, again.error["code"]) == (404, "previous_response_not_found")
+
+    scenario = gateway.scenario(answer)
+    refused = gateway.ask({"model": ANTHROPIC, "input": "hi"})
+    assert refused.status >= 500
+    assert refused.error["code"] == code
+    assert len(scenario.requests) == 1, "an answer that had begun is not asked for again"
+
+
+BEFORE_THE_FIRST_BYTE = [  # answers, status, code, calls
+    pytest.param([error_of(500)], 502, "provider_error", 3, id="500"),
+    pytest.param([error_of(529, "overloaded_error")], 503, "server_is_overloaded", 3, id="529"),
+    pytest.param([error_of(400, "invalid_request_error")], 400, "invalid_value", 1, id="400"),
+    pytest.param([error_of(401, "authentication_error")], 502, "provider_authentication_failed", 2, id="401"),
+    pytest.param([error_of(404, "not_found_error")], 404, "model_not_found", 1, id="404"),
+    pytest.param(
+        [error_of(429, "rate_limit_error", **{"retry-after": "30"})],
+        429,
+        "rate_limit_exceeded",
+        1,
+        id="429 30 s",
+    ),
+    pytest.param(
+        [Answer(OVERLOADED, content_type=SSE)], 503, "server_is_overloaded", 3, id="200 with an error event"
+    ),
+    pytest.param(
+        [Answer(b"<html>Bad</html>", content_type="text/html")],
+        502,
+        "provider_invalid_response",
+        1,
+        id="HTML",
+    ),
+    pytest.param([Answer(b"", content_type=SSE)], 502, "provider_unavailable", 3, id="nothing"),
+    pytest.param([Answer(ending="hang", content_type=SSE)], 504, "provider_timeout", 1, id="silent"),
+]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("answers", "status", "code", "calls"), BEFORE_THE_FIRST_BYTE)
+def test_a_failure_before_the_first_byte_keeps_its_status(
+    provider: Provider,
+    http: httpx.Client,
+    answers: list[Answer],
+    status: int,
+    code: str,
+    calls: int,
+    stream: bool,
+) -> None:
+    server = Server(
+        environment(provider.url), **{**SCALED, "commit_seconds": 10.0, "first_byte_timeout": 1.0}
+    ).start()
+    try:
+        gateway = Gateway(server.url, provider, http)
+        scenario = gateway.scenario(*answers)
+        told = gateway.ask({"model": ANTHROPIC, "input": "hi"}, stream=stream)
+        assert (told.status, told.error["code"], len(scenario.requests)) == (status, code, calls)
+        if status == 429:
+            assert told.headers["retry-after"] == "30"
+    finally:
+        server.stop()
+
+
+PASSING = [
+    error_of(503),
+    error_of(429, "rate_limit_error", **{"retry-after": "0"}),
+    Answer(OVERLOADED, content_type=SSE),
+]
+
+
+@pytest.mark.parametrize("failure", PASSING)
+def test_a_retry_is_not_seen_by_the_client(gateway: Gateway, failure: Answer) -> None:
+    scenario = gateway.scenario(failure, says("anthropic", "There you are"))
+    told = gateway.ask({"model": ANTHROPIC, "input": "hi"}, stream=True)
+    assert told.text == "There you are"
+    assert len(scenario.requests) == 2
+
+
+def test_a_stream_begins_in_time_though_the_provider_is_slow(gateway: Gateway) -> None:
+    gateway.scenario(Answer(whole(), content_type=SSE, delay=0.5))
+    with gateway.http.stream(
+        "POST", f"{gateway.base_url}/v1/responses", json={"model": ANTHROPIC, "input": "hi", "stream": True}
+    ) as reply:
+        begun = time.monotonic()
+        text = iter(reply.iter_text())
+        assert "response.created" in next(text)
+        assert "response.completed" in "".join(text)
+        assert time.monotonic() - begun > 0.1, "created came with the first delta, not before it"
+
+
+def test_a_failure_after_the_early_start_is_told_in_the_stream(gateway: Gateway) -> None:
+    gateway.scenario(Answer(b'{"error":{"message":"model: no"}}', status=400, delay=0.5))
+    told = gateway.ask({"model": ANTHROPIC, "input": "hi"}, stream=True)
+    assert told.status == 200
+    assert (told.response["status"], told.response["error"]["code"]) == ("failed", "invalid_value")
+
+
+def test_silence_is_filled_with_comments(gateway: Gateway) -> None:
+    gateway.scenario(Answer(pieces=pieces(whole(), 100), pause=0.2, content_type=SSE))
+    reply = gateway.http.post(
+        f"{gateway.base_url}/v1/responses", json={"model": ANTHROPIC, "input": "hi", "stream": True}
+    )
+    assert reply.content.count(b": keep-alive\n\n") >= 3
+    assert b"response.completed" in reply.content
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_vanished_client_stops_the_provider_call(gateway: Gateway, stream: bool) -> None:
+    scenario = gateway.scenario(Answer(pieces=pieces(whole(), 3), content_type=SSE, ending="hang"))
+    url = urlsplit(gateway.base_url)
+    body = b'{"model":"%b","input":"hi","stream":%b}' % (ANTHROPIC.encode(), b"true" if stream else b"false")
+    with socket.create_connection((url.hostname, url.port)) as client:
+        client.sendall(
+            b"POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+        )
+        wait_for(lambda: scenario.requests)
+        if stream:
+            client.recv(1000)
+        left_at = time.monotonic()
+    wait_for(lambda: scenario.requests[0].left)
+    assert scenario.requests[0].left - left_at < 1.0  # type: ignore[operator]
+    assert scenario.requests[0].left - left_at < SCALED["idle_timeout"], (
+        "it was the time limit, not the client"
+    )  # type: ignore[operator]
+
+
+def wait_for(condition: Any, seconds: float = 3.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_turn_ends_itself_at_its_time_limit(provider: Provider, http: httpx.Client, stream: bool) -> None:
+    server = Server(environment(provider.url), max_turn_seconds=0.4).start()
+    try:
+        gateway = Gateway(server.url, provider, http)
+        scenario = gateway.scenario(Answer(pieces=pieces(whole(), 4), content_type=SSE, ending="hang"))
+        told = gateway.ask({"model": ANTHROPIC, "input": "hi"}, stream=stream)
+        assert told.response["status"] == "incomplete"
+        assert told.response["incomplete_details"] == {"reason": "time_limit"}
+        assert told.output[-1]["status"] == "incomplete"
+        assert gateway.get(f"/responses/{told.response['id']}").json() == told.response
+        wait_for(lambda: scenario.requests[0].left)
+    finally:
+        server.stop()
+
+
+def test_a_store_that_fails_does_not_lose_the_answer(server: Server, gateway: Gateway) -> None:
+    server.fail_store = True
+    try:
+        gateway.scenario(says("anthropic", "Hello"))
+        told = gateway.ask({"model": ANTHROPIC, "input": "hi"}, stream=True)
+    finally:
+        server.fail_store = False
+    assert (told.text, told.response["status"], told.response["store"]) == ("Hello", "completed", False)
+    again = gateway.ask({"model": ANTHROPIC, "input": "go on", "previous_response_id": told.response["id"]})
+    assert (again.status, again.error["code"]) == (404, "previous_response_not_found")
+    assert "not have been stored" in again.error["message"]
+
+
+def test_a_dead_provider_is_not_called_much_more_often_than_it_is_asked(
+    provider: Provider, http: httpx.Client
+) -> None:
+    server = Server(environment(provider.url), max_retries=2).start()
+    try:
+        gateway = Gateway(server.url, provider, http)
+        scenario = gateway.scenario(error_of(500))
+        calls = 150
+
+        def ask(count: int) -> None:
+            with httpx.Client(trust_env=False, timeout=30) as client:
+                for _ in range(count):
+                    client.post(f"{server.url}/v1/responses", json={"model": ANTHROPIC, "input": "hi"})
+
+        threads = [threading.Thread(target=ask, args=(calls // 10,)) for _ in range(10)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert calls < len(scenario.requests) <= calls + 10 + calls * 0.09 + 1
+    finally:
+        server.stop()
