@@ -173,7 +173,7 @@ def test_logprobs_where_they_are_asked_for() -> None:
     turn = make_turn("a", include=["message.output_text.logprobs"])
     frames = [frame for _, frame in ADAPTER.answer(turn) if "text" in frame]
     [delta] = ADAPTER.reader(turn).frame("", frames[0])
-    assert delta.logprobs[0]["token"] == "You"  # type: ignore[union-attr]
+    assert delta.logprobs[0]["token"] == "You"  # type: ignore[union-attr, index]
 
 
 def test_it_has_no_upstream_and_names_the_knobs_it_has_no_use_for() -> None:
