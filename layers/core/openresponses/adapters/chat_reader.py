@@ -8,7 +8,7 @@ without choices, in the last one, or in `x_groq`; citations as annotations or as
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ..protocol.errors import ApiError
@@ -69,7 +69,14 @@ class ChatReader:
         self._images = 0
         self._started = self._finished = False
 
-    def frame(self, event: str, data: Json) -> Iterator[Delta]:
+    def frame(self, event: str, data: Json) -> Iterable[Delta]:
+        # Nearly all chunks are a piece of text and nothing else.
+        if self._text and not self._state and not self._finished and (text := _only_text(data)):
+            self._text.append(text)
+            return (TextDelta(text),)
+        return self._read(event, data)
+
+    def _read(self, event: str, data: Json) -> Iterator[Delta]:
         if data.get("error") or data.get("object") == "error" or event == "error":
             yield Failed(failure(200, data))
             return
@@ -272,6 +279,28 @@ class ChatReader:
         if reason is None:
             yield from self._calls.end()
         yield Finished(reason)
+
+
+def _only_text(data: Json) -> str | None:
+    """The text of a chunk that holds nothing else."""
+    choices = data.get("choices")
+    if (
+        not choices
+        or data.get("usage")
+        or data.get("error")
+        or data.get("citations")
+        or data.get("search_results")
+    ):
+        return None
+    choice = choices[0]
+    delta = choice.get("delta")
+    if not delta or choice.get("finish_reason") or choice.get("logprobs"):
+        return None
+    for key, value in delta.items():
+        if value and key != "content" and key != "role":
+            return None
+    text = delta.get("content")
+    return text if type(text) is str else None
 
 
 def _citation(source: Json, start: int, end: int) -> Annotation:

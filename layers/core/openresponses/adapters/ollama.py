@@ -13,7 +13,7 @@ Source: Ollama's docs/api.md and api/types.go.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -63,6 +63,7 @@ LEVELS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "x
 ROLES = {"developer": "system"}
 # `done_reason`s that are not an end by the model's own will; the others are.
 REASONS = {"length": "max_output_tokens"}
+UNUSUAL = frozenset({"error", "logprobs"})
 
 
 class OllamaAdapter:
@@ -214,7 +215,22 @@ class OllamaReader:
         self._thinking: list[str] = []
         self._done = False
 
-    def frame(self, event: str, data: Json) -> Iterator[Delta]:
+    def frame(self, event: str, data: Json) -> Iterable[Delta]:
+        # Nearly all lines are a piece of text and nothing else.
+        message = data.get("message")
+        if (
+            self._started
+            and message
+            and not data.get("done")
+            and not self._thinking
+            and "logprobs" not in data
+        ):
+            content = message.get("content")
+            if content and len(message) == 2 and "role" in message:
+                return (TextDelta(content),)
+        return self._read(data)
+
+    def _read(self, data: Json) -> Iterator[Delta]:
         if error := data.get("error"):
             yield Failed(failure(200, error))
             return
