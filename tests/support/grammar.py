@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from .schema import check_event, check_item, check_response
+from .schema import check_event, check_response
 
 Json = dict[str, Any]
 
@@ -114,7 +114,6 @@ class Walk:
         for text in ("arguments", "input"):
             must(not item.get(text) or item["type"] not in ("function_call", "custom_tool_call"),
                  f"an added {item['type']} already has {text}")  # fmt: skip
-        check_item(item)
         self.ids.add(item["id"])
         self.opened[index] = Open(item)
 
@@ -195,7 +194,6 @@ class Walk:
                 must((delta, None) in held.finished, f"a {kind} without its {name}.done")
                 must(item[name] == held.finished[delta, None], f"{name} of a done {kind} is not what was told")
                 must(item["name"] == held.item["name"] and item["call_id"] == held.item["call_id"], "a call changed")
-        check_item(item)
         self.done[index] = item
 
 
@@ -222,10 +220,8 @@ def check_stream(events: list[Json]) -> Json:
         walk.step(event)
     must(not walk.opened, f"items left open: {sorted(walk.opened)}")
     must(response["output"] == [walk.done[n] for n in sorted(walk.done)], "the output is not the items that were told")
-    for event in (events[0], events[1], last):
-        must(event["response"]["id"] == response["id"], "the response changed its id")
-        check_response(event["response"])
     for event in events[:2]:
+        must(event["response"]["id"] == response["id"], "the response changed its id")
         must(event["response"]["output"] == [] and event["response"]["usage"] is None, "an early snapshot is not empty")
         must(event["response"]["completed_at"] is None, "an early snapshot is completed")
     check_end(response, TERMINAL[last["type"]])
@@ -242,7 +238,6 @@ def check_end(response: Json, status: str | None = None) -> None:
     must((response["incomplete_details"] is not None) == (status == "incomplete"), "incomplete_details and status")
     must((response["completed_at"] is not None) == (status == "completed"), "completed_at and status")
     for place, item in enumerate(response["output"]):
-        check_item(item)
         must(item["status"] != "in_progress", "an item is still in progress")
         if item["status"] == "incomplete":
             must(place == len(response["output"]) - 1, "an incomplete item is not the last")

@@ -11,8 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
+
+from .compiled import Compiler
 
 Json = dict[str, Any]
 
@@ -179,18 +181,33 @@ def told_apart(schema: Any, schemas: Json) -> Any:
     return schema
 
 
-@cache
-def validator(name: str) -> Draft202012Validator:
-    document = spec()
-    if document is None:
-        return Draft202012Validator({})
-    return Draft202012Validator({**document, "$ref": REF + name})
+class Validator:
+    """A schema's verdict by the compiled form, its explanation by `jsonschema`."""
+
+    def __init__(self, schema: Json) -> None:
+        document = spec() or {}
+        self.passes = Compiler(document).compile(schema)
+        self.slow = Draft202012Validator({**document, **schema})
+
+    def check(self, value: Any) -> None:
+        """Raises AssertionError, naming the place that is wrong."""
+        if self.passes(value):
+            return
+        error = best_match(self.slow.iter_errors(value))
+        assert error, f"only the compiled form of the schema refuses {json.dumps(value)[:600]}"
+        where = "/".join(map(str, error.absolute_path)) or "(top)"
+        raise AssertionError(f"schema: {where}: {error.message[:300]}; in {json.dumps(value)[:600]}")
 
 
 @cache
-def event_validators() -> dict[str, Draft202012Validator]:
+def validator(name: str) -> Validator:
+    return Validator({"$ref": REF + name} if spec() else {})
+
+
+@cache
+def event_validators() -> dict[str, Validator]:
     """Event type → its validator: the specification's and those of EVENTS."""
-    validators = {kind: Draft202012Validator(schema) for kind, schema in EVENTS.items()}
+    validators = {kind: Validator(schema) for kind, schema in EVENTS.items()}
     for name, schema in (spec() or {"components": {"schemas": {}}})["components"]["schemas"].items():
         if name.endswith("StreamingEvent"):
             validators[schema["properties"]["type"]["enum"][0]] = validator(name)
@@ -199,7 +216,7 @@ def event_validators() -> dict[str, Draft202012Validator]:
 
 def check(name: str, value: Any) -> None:
     """Raises AssertionError if `value` is not a `name` of the specification."""
-    fail(best_match(validator(name).iter_errors(value)), value)
+    validator(name).check(value)
 
 
 def check_response(response: Json) -> None:
@@ -216,7 +233,7 @@ def check_event(event: Json) -> None:
     if spec() is None and kind not in EVENTS:
         return
     assert kind in validators, f"unknown event type {kind!r}"
-    fail(best_match(validators[kind].iter_errors(event)), event)
+    validators[kind].check(event)
 
 
 def check_error(body: Json) -> None:
@@ -224,8 +241,3 @@ def check_error(body: Json) -> None:
     assert set(body) == {"error"}, body
     check("ErrorPayload", body["error"])
 
-
-def fail(error: ValidationError | None, value: Any) -> None:
-    if error is not None:
-        where = "/".join(map(str, error.absolute_path)) or "(top)"
-        raise AssertionError(f"schema: {where}: {error.message[:300]}; in {json.dumps(value)[:600]}")

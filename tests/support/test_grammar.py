@@ -164,3 +164,13 @@ def test_items_beyond_the_specification_have_a_shape(kind: str) -> None:
         pytest.skip("the specification's schema is not beside the checkout")
     with pytest.raises(AssertionError):
         schema.check_item({"type": kind, "id": "x_1"})
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_the_compiled_schema_agrees(name: str) -> None:
+    """Every verdict of the fast form is that of `jsonschema`, on right and on wrong events."""
+    events = legal()
+    BROKEN[name](events)
+    for event in events:
+        if checker := schema.event_validators().get(event["type"]):
+            assert checker.passes(event) == checker.slow.is_valid(event)
