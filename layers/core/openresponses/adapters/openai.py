@@ -371,7 +371,8 @@ class ResponsesReader:
             yield HostedItemEnded(index, self._hosted({**item, "summary": []}))
 
     def _hosted(self, item: Json) -> Json:
-        hosted = {name: value for name, value in item.items() if name != "id"}
+        hosted = {**LACKING.get(item["type"], {}), **item}
+        hosted.pop("id", None)
         if encrypted := hosted.get("encrypted_content"):
             hosted["encrypted_content"] = seal(self._provider, encrypted)
         return hosted
@@ -452,6 +453,8 @@ PART_DELTAS: dict[Any, Callable[[str, Json], Delta]] = {
     "summary_text": lambda text, part: ReasoningDelta(text),
     "reasoning_text": lambda text, part: ReasoningDelta(text, raw=True),
 }
+# What an item must have, and OpenAI leaves out while it is in progress.
+LACKING: dict[str, Json] = {"image_generation_call": {"result": None}}
 OWN_KINDS = frozenset({"message", "reasoning", *CALLS})
 # What the assembler numbers and names anew; `obfuscation` only hides the length of a delta on the wire.
 NUMBERING = frozenset({"type", "sequence_number", "item_id", "output_index", "obfuscation"})
