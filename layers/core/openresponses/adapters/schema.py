@@ -343,12 +343,13 @@ class _Rewriter:
                 continue
         if not branches:
             raise _Contradiction("none of its alternatives can hold")
-        if self.dialect.references:
-            return {**about, kind: branches}
         if kind == "oneOf" and len(branches) > 1:
+            if self.dialect.references and self.exact:
+                return {**about, "oneOf": branches}
+            # A branch that accepts more would make `oneOf` accept less. Gemini reads it as `anyOf` anyway.
             self.exact = False
             about = self.described(about, {"oneOf": "exactly one of these, not several"})
-        return self.any_of(about, branches)
+        return {**about, "anyOf": branches} if self.dialect.references else self.any_of(about, branches)
 
     def any_of(self, about: Json, branches: list[Json]) -> Json:
         """Alternatives in the dialect without a null type: `nullable` takes its place."""

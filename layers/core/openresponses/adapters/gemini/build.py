@@ -251,7 +251,11 @@ class _Builder:
         if self.answers_by_call:
             return {"mode": "ANY", "allowedFunctionNames": [*names, *([ANSWER] if choice == "auto" else [])]}
         if choice == "required":
-            return {"mode": "ANY", "allowedFunctionNames": names} if self.turn.allowed is not None else {"mode": "ANY"}
+            return (
+                {"mode": "ANY", "allowedFunctionNames": names}
+                if self.turn.allowed is not None
+                else {"mode": "ANY"}
+            )
         if limited and self.options.get("validated"):
             return {"mode": "VALIDATED", "allowedFunctionNames": names}
         strict = any(tool.tool.get("strict") for tool in self.table.functions.values())
