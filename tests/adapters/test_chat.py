@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openresponses.adapters.chat import ChatAdapter
 from openresponses.adapters.tools import InputUnwrapper, wire_name
 from openresponses.protocol.errors import ApiError
@@ -104,6 +106,40 @@ def test_the_role_developer_is_kept_where_it_is_known() -> None:
     assert (
         body([message("developer", "a")], options={"developer": True})["messages"][0]["role"] == "developer"
     )
+
+
+STEPS = ["c0", "c0", "c1", "c1", "c2", "c2", "user", "assistant", "assistant", "reasoning", "reasoning"]
+
+
+@settings(deadline=None)  # other work on the machine is no failure
+@given(st.permutations(STEPS))
+def test_results_stand_directly_behind_their_calls_in_any_order(steps: list[str]) -> None:
+    """Whatever the order of calls, results and messages: each call once, followed by its result, nothing lost."""
+    history = [user("?")]
+    ids: list[str] = []
+    for n, step in enumerate(steps):
+        if step in ("user", "assistant"):
+            history.append(message(step, str(n)))
+        elif step == "reasoning":
+            history.append(reasoning({"reasoning_details": [n]}))
+        elif step in ids:
+            history.append(output(step))
+        else:
+            ids.append(step)
+            history.append(call(step))
+    messages = body(history)["messages"]
+    told_calls, told_results = [], []
+    for n, each in enumerate(messages):
+        asked = [each_call["id"] for each_call in each.get("tool_calls", ())]
+        following = [later["tool_call_id"] for later in messages[n + 1 : n + 1 + len(asked)]]
+        assert following == asked
+        told_calls += asked
+        told_results += [each["tool_call_id"]] if each["role"] == "tool" else []
+    assert told_calls == told_results == ids
+    texts = [
+        each["content"] for each in messages if each["role"] in ("user", "assistant") and each["content"]
+    ]
+    assert texts == [item["content"][0]["text"] for item in history if item["type"] == "message"]
 
 
 def test_call_ids_in_the_servers_form() -> None:
@@ -308,6 +344,16 @@ def test_hosted_tools_by_the_table() -> None:
     options = {"hosted": {"web_search": {"plugins": [{"id": "web"}]}}}
     assert body(tools=[{"type": "web_search"}], options=options)["plugins"] == [{"id": "web"}]
     assert ADAPTER.build(make_turn(tools=[A, {"type": "web_search_preview"}])).ignored == ["tools[1]"]
+
+
+def test_a_hosted_tool_alone_cannot_be_forced() -> None:
+    with pytest.raises(ApiError) as caught:
+        body(
+            tools=[{"type": "web_search"}],
+            choice={"type": "web_search"},
+            options={"hosted": {"web_search": {}}},
+        )
+    assert caught.value.param == "tool_choice"
 
 
 def test_strict_where_it_is_not_known() -> None:

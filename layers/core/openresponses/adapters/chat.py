@@ -231,7 +231,7 @@ class _Messages:
         if kind == "input_image":
             image = {"url": image_url(part)}
             if detail := part.part.get("detail"):
-                image["detail"] = detail
+                image["detail"] = "high" if detail == "original" else detail
             return {"type": "image_url", "image_url": image}
         if kind == "input_audio":
             return {"type": "input_audio", "input_audio": part.part["input_audio"]}
@@ -292,16 +292,21 @@ def _put_tools(body: Json, turn: Turn, table: ToolTable, ignored: list[str]) -> 
             check_hosted(path, tool, turn, ignored)
         else:
             merge(body, fragment)
+    choice = turn.tool_choice
+    if isinstance(choice, dict) and choice["type"] not in ("function", "custom"):
+        raise ApiError(
+            "unsupported_value", "This provider cannot be made to use that tool.", param="tool_choice"
+        )
     if not table.functions:
         return
-    offered, choice = _choose(turn, table)
+    offered, written = _choose(turn, table)
     if not offered:
         return
     body["tools"] = [_tool(table.functions[name], quirks, ignored) for name in offered] + body.get(
         "tools", []
     )
-    if choice is not None:
-        body["tool_choice"] = choice
+    if written is not None:
+        body["tool_choice"] = written
     parallel = turn.request.get("parallel_tool_calls")
     if parallel is not None and "parallel_tool_calls" not in quirks.get("refuses", ()):
         body["parallel_tool_calls"] = parallel  # where it is not sent, the engine enforces it
@@ -336,10 +341,6 @@ def _choose(turn: Turn, table: ToolTable) -> tuple[list[str], str | Json | None]
     choice = turn.tool_choice
     allowed = table.allowed(turn.allowed)
     if isinstance(choice, dict):
-        if choice["type"] not in ("function", "custom"):
-            raise ApiError(
-                "unsupported_value", "This provider cannot be made to use that tool.", param="tool_choice"
-            )
         name = wire_name(choice["name"], choice.get("namespace"))
         return _forced(turn, table, name if name in table.functions else table.named(choice["name"]))
     if choice == "none" or not allowed:
@@ -425,7 +426,12 @@ def _put_knobs(body: Json, turn: Turn, ignored: list[str]) -> None:
             body[quirks.get("max_tokens", "max_tokens")] = value
         elif path in FIELDS:
             body[FIELDS[path]] = value
-    if wants_logprobs(turn.request) and "top_logprobs" not in unknown:
+    if not wants_logprobs(turn.request):
+        return
+    top = turn.request.get("top_logprobs")
+    if "top_logprobs" not in unknown:
         body["logprobs"] = True
-        if top := turn.request.get("top_logprobs"):
+        if top:
             body["top_logprobs"] = top
+    elif not top:
+        ignored.append("include")

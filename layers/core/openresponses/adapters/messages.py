@@ -293,7 +293,8 @@ def inline_text(file: File, path: str) -> str:
         raise ApiError(
             "invalid_value", "'file_data' is not base64 of UTF-8 text.", param=f"{path}.file_data"
         ) from None
-    return f'<file name="{file.name}">\n{text}\n</file>'
+    name = file.name.replace('"', "'")
+    return f'<file name="{name}">\n{text}\n</file>'
 
 
 # --------------------------------------------------------------------------- tuning knobs
