@@ -111,7 +111,7 @@ def test_what_is_known_of_a_model(tmp_path: Path) -> None:
     assert (profile.context_window, profile.max_output_tokens) == (128_000, 16_384)
     assert profile.options["encrypted_reasoning"] is False
     assert "encrypted_reasoning" not in router(tmp_path).resolve("gpt-5.4").profile.options
-    unknown = router(tmp_path).resolve("vllm/anything").profile
+    unknown = router(tmp_path).resolve("echo/anything").profile
     assert (unknown.context_window, unknown.max_output_tokens, unknown.options) == (None, None, {})
 
 
