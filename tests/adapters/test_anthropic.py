@@ -138,7 +138,7 @@ def test_a_budget_is_less_than_the_limit(limit: int, effort: str) -> None:
 
 
 def test_equal_turns_give_equal_bytes() -> None:
-    given = {"tools": [NOW], "prompt_cache_key": "k", "reasoning": {"effort": "low"}}
+    given: Json = {"tools": [NOW], "prompt_cache_key": "k", "reasoning": {"effort": "low"}}
     assert json.dumps(body(**given)) == json.dumps(body(**given))
     assert json.dumps(body(**given)).count("cache_control") <= 4
 
