@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 BACKLOG = 2048
 EXAMPLE = '{"model": "echo", "input": "Hello"}'
+KEEP_ALIVE_SECONDS = (
+    75  # longer than clients keep an idle connection: they close it, not the server under them
+)
 GRACE_SECONDS = 3  # for open streams, when the server is told to stop
 
 
@@ -106,6 +109,7 @@ def serve(given: argparse.Namespace) -> int:
         server_header=False,
         proxy_headers=False,
         backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     print(greeting(given.host, listener.getsockname()[1], router, environ), flush=True)
