@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import logging
 import shutil
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from moto.server import ThreadedMotoServer
 
+from tests.support.deployment import Deployment, deploy
+from tests.support.gateway import environment
 from tests.support.lambda_function import ROOT
+from tests.support.provider import Provider
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +28,19 @@ def opt(tmp_path_factory: pytest.TempPathFactory) -> Path:
         source = source.parent if source.name == "__init__.py" else source
         (opt / "python" / source.name).symlink_to(source)
     return opt
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    """DynamoDB and Secrets Manager on loopback; their address."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def deployment(moto: str, provider: Provider) -> Deployment:
+    return deploy(moto, environment(provider.url))

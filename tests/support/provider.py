@@ -44,7 +44,8 @@ class Answer:
 
 @dataclass
 class Received:
-    """One request, as the provider got it. `left` is the moment (monotonic seconds) the gateway hung up on it."""
+    """One request, as the provider got it. `left` is the moment (monotonic seconds) the gateway hung up on it; `peer`
+    the port it came from, which tells connections apart."""
 
     method: str
     path: str
@@ -52,6 +53,7 @@ class Received:
     body: bytes
     at: float
     left: float | None = None
+    peer: int = 0
 
     @property
     def json(self) -> Any:
@@ -84,6 +86,7 @@ class Provider:
         self.url = ""
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
+        self._open: set[asyncio.StreamWriter] = set()
         self._thread = threading.Thread(target=self._run, name="provider", daemon=True)
 
     def play(self, *answers: Script) -> Scenario:
@@ -95,13 +98,20 @@ class Provider:
         assert self._ready.wait(10), "the scripted provider did not start"
         return self
 
+    def hang_up(self) -> None:
+        """Closes every connection that is open now."""
+        for writer in list(self._open):
+            self._loop.call_soon_threadsafe(writer.close)
+
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._connection, "127.0.0.1", 0, limit=2**24))
+        server = self._loop.run_until_complete(
+            asyncio.start_server(self._connection, "127.0.0.1", 0, limit=2**24)
+        )
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         self._ready.set()
         self._loop.run_forever()
@@ -113,11 +123,14 @@ class Provider:
         self._loop.close()
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
         with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while request := await _read_request(reader):
+                request.peer = writer.get_extra_info("peername")[1]
                 answer = self.scenario.take(request)
                 if not await _send(answer, request, reader, writer):
                     break
+        self._open.discard(writer)
         writer.close()
 
 
