@@ -80,7 +80,7 @@ class Server:
         from openresponses.store.sqlite import SQLiteStore
 
         settings = Settings.load(self.environ, **self.settings)
-        store = SQLiteStore(":memory:", settings.history_ttl_days * 86400)
+        store = SQLiteStore(":memory:", int(settings.history_ttl_days * 86400))
         self._count(store)
         app = create_app(settings, store, EnvironmentSecrets(self.environ))
         config = uvicorn.Config(app, port=0, log_level="error", ws="none", timeout_graceful_shutdown=1)

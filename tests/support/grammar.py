@@ -129,16 +129,16 @@ class Walk:
             _, place, _ = PART_DONES[kind]
             self.part_done(held, place, event)
         elif kind in TEXTS:
-            _, _, place = TEXTS[kind]
-            self.needs_part(held, place, event)
-            key = (kind, event[place] if place else None)
+            _, _, within = TEXTS[kind]
+            self.needs_part(held, within, event)
+            key = (kind, event[within] if within else None)
             must(key not in held.finished, f"{kind} after its done")
             must(event["delta"], f"{kind} is empty")
             held.texts.setdefault(key, []).append(event["delta"])
         elif kind in DONES:
-            delta, name, place = DONES[kind]
-            self.needs_part(held, place, event)
-            key = (delta, event[place] if place else None)
+            delta, name, within = DONES[kind]
+            self.needs_part(held, within, event)
+            key = (delta, event[within] if within else None)
             must(key not in held.finished, f"{kind} twice")
             said = "".join(held.texts.get(key, []))
             must(event[name] == said, f"{kind} says {event[name]!r:.100}, the deltas {said!r:.100}")

@@ -67,7 +67,7 @@ def anthropic(text: str, calls: list[Call], reasoning: str) -> bytes:
         deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in ["", *pieces(dumps(arguments))]]
         blocks.append(({"type": "tool_use", "id": f"toolu_{call_id}", "name": name, "input": {}}, deltas))
     usage = {"input_tokens": USAGE[0], "output_tokens": 1}
-    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-test", "content": [],
+    message: Json = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-test", "content": [],
                "stop_reason": None, "stop_sequence": None, "usage": usage}  # fmt: skip
     events: list[Json] = [{"type": "message_start", "message": message}]
     for index, (block, deltas) in enumerate(blocks):

@@ -63,12 +63,12 @@ def test_a_legal_stream_passes() -> None:
     assert grammar.check_stream(legal())["status"] == "completed"
 
 
-def change(at: int, **fields: Any) -> Callable[[list[Json]], None]:
+def change(at: int, **fields: Any) -> Callable[[list[Json]], Any]:
     return lambda events: events[at].update(fields)
 
 
-def drop(at: int) -> Callable[[list[Json]], None]:
-    return lambda events: events.pop(at) and None
+def drop(at: int) -> Callable[[list[Json]], Any]:
+    return lambda events: events.pop(at)
 
 
 BROKEN: dict[str, Callable[[list[Json]], Any]] = {

@@ -62,7 +62,9 @@ def compare(said: Said, told: Told) -> list[str]:
         if wanted != got:
             found.append(f"{name}: {difference(wanted, got)}")
     if response["status"] == COMPLETED:
-        found += compare_calls(said, told)
+        found += compare_calls(said, told) + compare_citations(said, told)
+        missing = set(said.hosted) - {item["type"] for item in told.output}
+        found += [f"no {kind} for what the provider ran" for kind in missing]
     if said.model and not said.paused and response["model"] != said.model:
         found.append(f"model {response['model']!r}, the provider says {said.model!r}")
     if said.refused and not any(part["type"] == "refusal" for item in told.of("message") for part in item["content"]):
@@ -93,6 +95,16 @@ def compare_calls(said: Said, told: Told) -> list[str]:
     if custom != said.custom_calls:
         found.append(f"custom calls {custom!r:.300}, expected {said.custom_calls!r:.300}")
     return found
+
+
+def compare_citations(said: Said, told: Told) -> list[str]:
+    parts = [part for item in told.of("message") for part in item["content"] if part["type"] == "output_text"]
+    got = {
+        (note["url"], part["text"][note["start_index"] : note["end_index"]])
+        for part in parts for note in part["annotations"] if note["type"] == "url_citation"
+    }  # fmt: skip
+    lost, made_up = said.citations - got, got - said.citations
+    return [f"citations lost: {sorted(lost)!r:.300}; made up: {sorted(made_up)!r:.300}"] if lost or made_up else []
 
 
 def compare_usage(said: Said, response: Json) -> list[str]:

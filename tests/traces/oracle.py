@@ -24,7 +24,8 @@ class Said:
 
     status   None until the provider's own terminal marker: such an answer was cut, and is to fail
     usage    (input, output, cached, reasoning) tokens; None if the provider said nothing of it
-    others   types of the provider's own content that has no place in the fields above
+    citations  (url, the text that it supports)
+    hosted   the items that must stand for what the provider ran itself, by their types in OpenAI's names
     """
 
     status: str | None = None
@@ -37,7 +38,8 @@ class Said:
     custom_calls: list[tuple[str, str]] = field(default_factory=list)
     usage: tuple[int, int, int, int] | None = None
     state: bool = False
-    others: list[str] = field(default_factory=list)
+    citations: set[tuple[str, str]] = field(default_factory=set)
+    hosted: list[str] = field(default_factory=list)
     paused: bool = False
     malformed: bool = False
 
@@ -95,10 +97,20 @@ def anthropic_stop(said: Said, reason: str) -> None:
     said.end(*ANTHROPIC_STOPS.get(reason, (COMPLETED, None)))
 
 
+ANTHROPIC_HOSTED = {
+    "web_search_tool_result": "web_search_call",
+    "code_execution_tool_result": "code_interpreter_call",
+    "bash_code_execution_tool_result": "code_interpreter_call",
+    "mcp_tool_use": "mcp_call",
+}
+
+
 def anthropic_block(said: Said, block: Json) -> None:
     kind = block["type"]
     if kind == "text":
         said.text += block["text"]
+        sources = [cited.get("url") or cited.get("source") or "" for cited in block.get("citations") or ()]
+        said.citations |= {(source, block["text"]) for source in sources if source.startswith("http")}
     elif kind == "thinking":
         said.reasoning += block["thinking"]
         said.state = said.state or bool(block.get("signature"))
@@ -106,8 +118,8 @@ def anthropic_block(said: Said, block: Json) -> None:
         said.state = True
     elif kind == "tool_use":
         said.calls.append((block["name"], block["input"]))
-    else:
-        said.others.append(kind)
+    elif kind in ANTHROPIC_HOSTED:
+        said.hosted.append(ANTHROPIC_HOSTED[kind])
 
 
 def anthropic_whole(body: Json) -> Said:
@@ -140,6 +152,8 @@ def anthropic_stream(events: Iterator[Json], said: Said) -> None:
                 if name in delta:
                     block[into] += delta[name]
             block.update({"signature": delta["signature"]} if "signature" in delta else {})
+            if "citation" in delta:
+                block["citations"] = [*(block.get("citations") or ()), delta["citation"]]
         elif kind == "message_delta":
             stop = event["delta"].get("stop_reason") or stop
             anthropic_usage(said, event["usage"], usage)
@@ -188,6 +202,7 @@ def gemini(chunks: Iterator[Json], said: Said) -> None:
         for candidate in chunk.get("candidates", [])[:1]:
             for part in (candidate.get("content") or {}).get("parts", []):
                 streamed = gemini_part(said, part, streamed)
+            gemini_grounding(said, candidate.get("groundingMetadata") or {})
             if reason := candidate.get("finishReason"):
                 gemini_finish(said, reason)
 
@@ -223,9 +238,19 @@ def gemini_part(said: Said, part: Json, streamed: Json | None) -> Json | None:
         said.reasoning += part.get("text", "")
     elif "text" in part:
         said.text += part["text"]
-    else:
-        said.others += [key for key in part if key not in ("thoughtSignature", "thought")]
+    elif "executableCode" in part:
+        said.hosted.append("code_interpreter_call")
+    elif "inlineData" in part:
+        said.hosted.append("image_generation_call")
     return streamed
+
+
+def gemini_grounding(said: Said, grounding: Json) -> None:
+    chunks = grounding.get("groundingChunks", [])
+    for support in grounding.get("groundingSupports", []):
+        for index in support.get("groundingChunkIndices", []):
+            if index < len(chunks) and "web" in chunks[index]:
+                said.citations.add((chunks[index]["web"]["uri"], support["segment"].get("text", "")))
 
 
 def place(target: Any, piece: Json) -> None:
@@ -276,6 +301,10 @@ def openai_item(said: Said, item: Json) -> None:
     if kind == "message":
         for part in item["content"]:
             said.text += part.get("text", "")
+            said.citations |= {
+                (note["url"], part["text"][note["start_index"] : note["end_index"]])
+                for note in part.get("annotations") or () if note["type"] == "url_citation"
+            }  # fmt: skip
             said.refused = said.refused or bool(part.get("refusal"))
     elif kind == "reasoning":
         parts = [*(item.get("summary") or []), *(item.get("content") or [])]
@@ -286,7 +315,7 @@ def openai_item(said: Said, item: Json) -> None:
     elif kind == "custom_tool_call":
         said.custom_calls.append((item["name"], item["input"]))
     else:
-        said.others.append(kind)
+        said.hosted.append(kind)
 
 
 def openai_end(said: Said, response: Json) -> None:

@@ -21,7 +21,7 @@ def test_everything_said_is_heard(dialect: str) -> None:
     assert (said.text, said.reasoning, said.calls) == ("Grüße, 世界!", "They greet.", CALLS)
     assert said.status == COMPLETED
     assert said.usage == (*USAGE, 0, 0)
-    assert not said.others
+    assert not said.hosted
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

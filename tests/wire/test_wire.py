@@ -26,7 +26,7 @@ Json = dict[str, Any]
 HERE = Path(__file__).parent
 CASES = sorted(path.parent for path in HERE.glob("*/*/expected.json"))
 CONTENT_TYPES = {".sse": SSE, ".ndjson": NDJSON, ".json": JSON}
-CUTS_A_RUN = 8  # of all places at which an answer can be cut in two; all of them in the slow run
+FAST_CUTS, SLOW_CUTS = 8, 150  # of all the places at which an answer can be cut in two
 VERSION = re.compile(r"^/v\d\w*(?=/)")
 
 pytestmark = pytest.mark.parametrize("case", CASES, ids=[f"{case.parent.name}/{case.name}" for case in CASES])
@@ -114,7 +114,8 @@ def test_streaming_and_not_agree(gateway: Gateway, case: Path) -> None:
 def test_what_was_told_is_kept(gateway: Gateway, case: Path) -> None:
     told = ask(gateway, case, stream=True)
     if told.status == 200:
-        reply = gateway.get(f"/responses/{told.response['id']}")
+        include = "&".join(f"include[]={name}" for name in load(case / "request.json").get("include") or ())
+        reply = gateway.get(f"/responses/{told.response['id']}?{include}")
         if told.response["store"]:
             assert reply.status_code == 200 and reply.json() == told.response
         else:
@@ -127,11 +128,10 @@ def test_byte_by_byte(gateway: Gateway, case: Path) -> None:
     assert comparable(pieces.response) == comparable(whole.response)
 
 
-@pytest.mark.parametrize("all_places", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["some", "all"])
-def test_cut_in_two(gateway: Gateway, case: Path, all_places: bool) -> None:
+@pytest.mark.parametrize("cuts", [FAST_CUTS, pytest.param(SLOW_CUTS, marks=pytest.mark.slow)], ids=["fast", "slow"])
+def test_cut_in_two(gateway: Gateway, case: Path, cuts: int) -> None:
     body = answer_of(case).body
     whole = comparable(ask(gateway, case, stream=True).response)
-    step = 1 if all_places else max(1, len(body) // CUTS_A_RUN)
-    for place in range(1, len(body), step):
+    for place in range(1, len(body), max(1, len(body) // cuts)):
         told = ask(gateway, case, stream=True, pieces=cut(body, place))
         assert comparable(told.response) == whole, f"cut at byte {place}"
