@@ -21,6 +21,9 @@ SSE = "text/event-stream"
 NDJSON = "application/x-ndjson"
 JSON = "application/json"
 
+# Seconds between two pieces after which the gateway has read the first one by itself.
+APART = 0.001
+
 
 @dataclass(frozen=True)
 class Answer:

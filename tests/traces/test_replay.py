@@ -14,7 +14,7 @@ import pytest
 
 from ..support.client import Told, comparable
 from ..support.gateway import Gateway
-from ..support.provider import Answer, cut
+from ..support.provider import APART, Answer, cut
 from .asking import request_for
 from .compare import compare, compare_error
 from .explained import EXPLAINED
@@ -24,7 +24,7 @@ from .records import APPLICABLE, FILES, RECORDS, STREAMS, Record
 Json = dict[str, Any]
 
 NOT_APPLICABLE = 8
-PIECES = 7
+PIECES = 3
 FAST_CUTS, SLOW_CUTS = 1, 60
 CONTINUATION = (
     b'{"id":"msg_2","type":"message","role":"assistant","model":"claude-test","content":[],'
@@ -46,7 +46,7 @@ def test_records_are_known() -> None:
 
 
 def answers(record: Record, body: bytes, pieces: list[bytes] | None = None) -> list[Answer]:
-    said = Answer(body, record.status, record.content_type, pieces=pieces)
+    said = Answer(body, record.status, record.content_type, pieces=pieces, pause=APART)
     # Anthropic's pause_turn asks for the same turn again
     return [said, Answer(CONTINUATION)] if b'"pause_turn"' in body else [said]
 
@@ -55,7 +55,7 @@ def replay(gateway: Gateway, record: Record, said: Said | None, *, stream: bool)
     """The gateway's answer to a record, delivered in random pieces."""
     dice = random.Random(record.slug)
     size = len(record.body)
-    pieces = cut(record.body, *sorted(dice.sample(range(1, size), min(PIECES, size - 1)))) if size > 1 else None
+    pieces = cut(record.body, *sorted(dice.sample(range(1, size), min(PIECES - 1, size - 1)))) if size > 1 else None
     gateway.scenario(*answers(record, record.body, pieces))
     return gateway.ask(request_for(record, said), stream=stream)
 

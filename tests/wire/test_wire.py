@@ -19,7 +19,7 @@ import pytest
 
 from ..support.client import Told, comparable
 from ..support.gateway import Gateway
-from ..support.provider import JSON, NDJSON, SSE, Answer, bytewise, cut
+from ..support.provider import APART, JSON, NDJSON, SSE, Answer, bytewise, cut
 
 Json = dict[str, Any]
 
@@ -74,10 +74,12 @@ def assert_subset(expected: Any, told: Any, at: str) -> None:
         assert type(told) is type(expected) and told == expected, f"{at} is {told!r}, expected {expected!r}"
 
 
-def ask(gateway: Gateway, case: Path, *, stream: bool, pieces: list[bytes] | None = None) -> Told:
+def ask(
+    gateway: Gateway, case: Path, *, stream: bool, pieces: list[bytes] | None = None, pause: float = 0.0
+) -> Told:
     answer = answer_of(case)
     if pieces is not None:
-        answer = Answer(answer.body, answer.status, answer.content_type, answer.headers, pieces)
+        answer = Answer(answer.body, answer.status, answer.content_type, answer.headers, pieces, pause)
     gateway.scenario(answer)
     told = gateway.ask(load(case / "request.json"), stream=stream)
     compare(told, load(case / "expected.json"), stream=stream)
@@ -122,9 +124,10 @@ def test_what_was_told_is_kept(gateway: Gateway, case: Path) -> None:
             assert reply.status_code == 404
 
 
-def test_byte_by_byte(gateway: Gateway, case: Path) -> None:
+@pytest.mark.parametrize("pause", [0.0, pytest.param(APART, marks=pytest.mark.slow)], ids=["fast", "slow"])
+def test_byte_by_byte(gateway: Gateway, case: Path, pause: float) -> None:
     whole = ask(gateway, case, stream=True)
-    pieces = ask(gateway, case, stream=True, pieces=bytewise(answer_of(case).body))
+    pieces = ask(gateway, case, stream=True, pieces=bytewise(answer_of(case).body), pause=pause)
     assert comparable(pieces.response) == comparable(whole.response)
 
 
@@ -133,5 +136,5 @@ def test_cut_in_two(gateway: Gateway, case: Path, cuts: int) -> None:
     body = answer_of(case).body
     whole = comparable(ask(gateway, case, stream=True).response)
     for place in range(1, len(body), max(1, len(body) // cuts)):
-        told = ask(gateway, case, stream=True, pieces=cut(body, place))
+        told = ask(gateway, case, stream=True, pieces=cut(body, place), pause=APART)
         assert comparable(told.response) == whole, f"cut at byte {place}"
