@@ -185,3 +185,17 @@ def test_usage_is_the_sum_of_all_samples() -> None:
         "output_tokens_details": {"reasoning_tokens": 3},
         "total_tokens": 36,
     }
+
+
+def test_a_hosted_tool_may_go_on_beside_a_message() -> None:
+    items = output(
+        [
+            base.HostedItemStarted("s", {**SEARCH, "status": "in_progress"}),
+            base.TextDelta("Let me look."),
+            base.HostedItemEnded("s", SEARCH),
+        ]
+    )
+    assert [(item["type"], item["status"]) for item in items] == [
+        ("web_search_call", "completed"),
+        ("message", "completed"),
+    ]

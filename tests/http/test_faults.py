@@ -83,6 +83,17 @@ BROKEN = [  # answer, code of response.failed
         id="garbage",
     ),
     pytest.param(
+        Answer(
+            pieces=[
+                *pieces(whole(), 4),
+                b'{"error":{"type":"overloaded_error","message":"x"},"type":"error"}\n\n',
+            ],
+            content_type=SSE,
+        ),
+        "server_is_overloaded",
+        id="bare JSON",
+    ),
+    pytest.param(
         Answer(pieces=[*pieces(whole(), 4), OVERLOADED], content_type=SSE),
         "server_is_overloaded",
         id="error event",

@@ -233,3 +233,18 @@ def test_a_forbidden_call_is_never_passed_on(gateway: Gateway, route: str, choic
     assert (told.status, told.error["code"]) == (500, "model_error")
     told = gateway.ask(body, stream=True)
     assert "get_time" not in str(told.response.get("output"))
+
+
+def test_a_refused_item_is_named_by_its_place_in_the_clients_own_input(gateway: Gateway) -> None:
+    video = {"role": "user", "content": [{"type": "input_video", "video_url": "https://example.com/v.mp4"}]}
+    gateway.scenario(says("anthropic", "Hello"))
+    one = gateway.ask({"model": MODELS["anthropic"], "input": [{"role": "user", "content": "a"}] * 3})
+    told = gateway.ask(
+        {
+            "model": MODELS["anthropic"],
+            "input": [{"role": "user", "content": "b"}, video],
+            "previous_response_id": one.response["id"],
+        }
+    )
+    assert told.status == 400
+    assert told.error["param"].startswith("input[1].content[0]")

@@ -140,7 +140,7 @@ class Assembler:
             self.response["service_tier"] = delta.service_tier
 
     def _on_message_started(self, delta: base.MessageStarted) -> None:
-        self._settle(all_tools=True)
+        self._settle(calls=True)
         self._open = MessageBuilder(self, delta.phase)
 
     def _on_text(self, delta: base.TextDelta) -> None:
@@ -218,28 +218,29 @@ class Assembler:
         """The open message; a new one if there is none, or if it ended (an annotation may still join that one)."""
         if isinstance(self._open, MessageBuilder) and (reopen or not self._open.ended):
             return self._open
-        self._settle(all_tools=True)
+        self._settle(calls=True)
         self._open = opened = MessageBuilder(self, None)
         return opened
 
     def _reasoning(self) -> ReasoningBuilder:
         if isinstance(self._open, ReasoningBuilder) and not self._open.ended:
             return self._open
-        self._settle(all_tools=True)
+        self._settle(calls=True)
         self._open = opened = ReasoningBuilder(self)
         return opened
 
-    def _settle(self, *, all_tools: bool = False, key: Hashable = None) -> None:
-        """Before a new item: the open message or reasoning item is complete, and so is every call that ended.
+    def _settle(self, *, calls: bool = False, key: Hashable = None) -> None:
+        """Before a new item: the open message or reasoning item is complete, and so is every other one that ended.
 
-        An item that has the new one's `key` is over, too.
+        `calls`: those of the client's tools are over in any case; a hosted tool may go on beside what follows. An item
+        that has the new one's `key` is over, too.
         """
         self.start()
         if self._open:
             self._open.close("completed")
             self._open = None
         for known, item in list(self._tools.items()):
-            if all_tools or item.ended or known == key:
+            if item.ended or known == key or (calls and isinstance(item, CallBuilder)):
                 item.close("completed")
                 del self._tools[known]
 

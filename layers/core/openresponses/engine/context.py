@@ -12,7 +12,7 @@ from typing import Any
 
 from ..protocol.errors import ApiError
 from ..protocol.ids import hex_of, item_id, owner_of
-from ..store.base import ChainNotFound, Store, StoreUnavailable
+from ..store.base import ChainNotFound, ChainTooLong, Store, StoreUnavailable
 
 Json = dict[str, Any]
 
@@ -89,6 +89,9 @@ async def _earlier_items(store: Store, tenant: str, previous: str | None) -> lis
         return []
     try:
         chain = await store.chain(tenant, previous)
+    except ChainTooLong:
+        message = f"The conversation that ends with '{previous:.100}' has too many turns: compact it."
+        raise ApiError("invalid_value", message, param="previous_response_id") from None
     except ChainNotFound:
         raise previous_not_found(previous) from None
     except StoreUnavailable:

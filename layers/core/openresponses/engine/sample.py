@@ -115,7 +115,7 @@ class UpstreamSample:
         try:
             async with asyncio.timeout_at(self._before_deadline(limit)):
                 self._answer = answer = await services.upstream.post(endpoint, self._request)
-                if answer.status >= 400:
+                if answer.status >= 300:
                     raise await self._explain(answer)
                 self._chunks = answer.chunks()
                 while not (deltas := await self._next()):
@@ -124,7 +124,9 @@ class UpstreamSample:
             self._raise_at_deadline()
             seconds = services.settings.first_byte_timeout
             message = f"{self._provider.name} did not answer within {seconds:g} s."
-            raise ApiError("provider_timeout", message, retryable=False) from None  # nobody waits for it twice
+            raise ApiError(
+                "provider_timeout", message, retryable=False
+            ) from None  # nobody waits for it twice
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise self._broken(error) from None
         first = deltas[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 DEADLINE_MARGIN = 10.0  # seconds before the deadline at which a turn ends itself: time to store and to say so
 MAX_PAUSES = 10
+INPUT_PLACE = re.compile(r"input\[(\d+)\](.*)")
 LONGEST_WAIT = 20.0  # seconds that a provider's Retry-After may hold up an answer that is not streamed
 
 
@@ -181,8 +183,19 @@ class ResponseTurn:
             request = self._adapter.build(turn)
         except RecursionError:
             raise ApiError("invalid_value", "The request is nested too deeply.") from None
+        except ApiError as error:
+            error.param = self._own_param(error.param)
+            raise
         self.ignored = request.ignored
         return request
+
+    def _own_param(self, param: str | None) -> str | None:
+        """An adapter counts input items from the beginning of the context, the client from that of its own input."""
+        found = INPUT_PLACE.match(param or "")
+        if not found or self._context is None:
+            return param
+        place = int(found[1]) - (len(self._context.items) - len(self._context.own))
+        return f"input[{place}]{found[2]}" if place >= 0 else "previous_response_id"
 
     def _new_sample(self, turn: Turn, request: UpstreamRequest) -> Sample:
         if isinstance(self._adapter, Answers):

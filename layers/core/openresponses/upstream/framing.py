@@ -60,7 +60,10 @@ class SseDecoder:
 
 
 def read_event(block: bytes) -> Frame | None:
-    """(event name, data) of one event's lines; None if it has no data. The data may be DONE, which is no JSON."""
+    """(event name, data) of one event's lines; None if it has no data. The data may be DONE, which is no JSON.
+
+    A provider in trouble may write a bare JSON object into its event stream: that is data, too.
+    """
     event = ""
     data: list[bytes] = []
     for line in block.split(b"\n"):
@@ -68,6 +71,8 @@ def read_event(block: bytes) -> Frame | None:
             data.append(line[5:].strip())
         elif line.startswith(b"event:"):
             event = line[6:].strip().decode("utf-8", "replace")
+    if not data and block.lstrip().startswith(b"{"):
+        return event, block.strip()
     joined = data[0] if len(data) == 1 else b"\n".join(data)
     return (event, joined) if joined else None
 
