@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
+from tests.support.api_gateway import ApiGateway
 from tests.support.deployment import Deployment, deploy
-from tests.support.gateway import environment
+from tests.support.gateway import SETTINGS, Gateway, environment
 from tests.support.lambda_function import ROOT
 from tests.support.provider import Provider
+
+from .again import gateway_of, served
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +48,15 @@ def moto() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def deployment(moto: str, provider: Provider) -> Deployment:
     return deploy(moto, environment(provider.url))
+
+
+@pytest.fixture(scope="session")
+def api(deployment: Deployment) -> Iterator[ApiGateway]:
+    """API Gateway in front of the built function, with the settings of the local gateway's tests."""
+    with served(deployment, SETTINGS) as started:
+        yield started
+
+
+@pytest.fixture
+def gateway(api: ApiGateway, provider: Provider, http: httpx.Client) -> Gateway:
+    return gateway_of(api, provider, http)

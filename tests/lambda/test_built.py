@@ -184,7 +184,7 @@ async def silence(deployment: Deployment, provider: Provider, *, seconds: float,
         answer = await (await send(function, turn(stream=True), seconds=seconds + 60)).done(seconds + 30)
         grammar.check_stream(grammar.parse(answer.body))
         pieces = answer.pieces()
-        ends = [at for at, data in pieces if b"output_text.delta" in data][0]
+        ends = next(at for at, data in pieces if b"output_text.delta" in data)
         begins = [at for at, data in pieces if data.startswith(b"event:") and at < ends][-1]
         comments = [at for at, data in pieces if data.startswith(b":") and begins < at < ends]
         assert ends - begins > seconds * 0.9
