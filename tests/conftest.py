@@ -10,7 +10,7 @@ import pytest
 
 from .support.gateway import Gateway, Server, environment
 from .support.provider import Provider
-from .traces.report import TAGS_OPTION, results_of, table
+from .traces.report import TABLES, TAGS_OPTION, results_of, table
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,11 +19,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """After a replay of the records, its table."""
-    reports = (report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, ()))
-    if results := list(results_of(reports)):
-        terminalreporter.section("recorded exchanges, replayed without loss")
-        for line in table(results, tags=config.getoption(TAGS_OPTION)):
-            terminalreporter.write_line(line)
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, ())]
+    for note, heading in TABLES.items():
+        if results := list(results_of(note, reports)):
+            terminalreporter.section(heading)
+            for line in table(results, tags=config.getoption(TAGS_OPTION)):
+                terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

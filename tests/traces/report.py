@@ -9,6 +9,11 @@ from typing import Any
 
 PROVIDERS = ("anthropic", "gemini", "openai", "ollama", "chat")
 TAGS_OPTION = "--trace-tags"
+# What the tests note of a record → the heading of its table.
+TABLES = {
+    "record": "recorded answers, told without loss",
+    "request": "recorded requests, passed on without loss",
+}
 
 
 def table(results: Iterable[tuple[str, list[str], bool]], *, tags: bool) -> Iterator[str]:
@@ -27,11 +32,11 @@ def table(results: Iterable[tuple[str, list[str], bool]], *, tags: bool) -> Iter
         yield f"{row:{width}}  " + "".join(f"{cell:>12}" for cell in cells)
 
 
-def results_of(reports: Iterable[Any]) -> Iterator[tuple[str, list[str], bool]]:
-    """What `test_replay` noted of each record, in the test reports of a run."""
+def results_of(note: str, reports: Iterable[Any]) -> Iterator[tuple[str, list[str], bool]]:
+    """What the tests noted of each record under this name, in the test reports of a run."""
     for report in reports:
         for name, value in getattr(report, "user_properties", ()):
-            if name == "record" and report.when == "call":
+            if name == note and report.when == "call":
                 yield value["provider"], value["tags"], report.passed
 
 
@@ -46,6 +51,6 @@ def not_applicable() -> Iterator[str]:
 if __name__ == "__main__":
     import pytest
 
-    status = pytest.main(["tests/traces/test_replay.py", "-q", TAGS_OPTION, "-m", "not slow", *sys.argv[1:]])
+    status = pytest.main(["tests/traces", "-q", TAGS_OPTION, "-m", "not slow", *sys.argv[1:]])
     print("\nnot applicable:", *not_applicable(), sep="\n  ")
     sys.exit(status)
