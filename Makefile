@@ -16,7 +16,7 @@ PATH313 := $(addsuffix :,$(firstword $(wildcard $(HOME)/.pyenv/versions/3.13.*/b
 
 CODE := $(wildcard layers/core/openresponses layers/runtime functions scripts tests)
 
-.PHONY: help setup setup-run run test test-slow check format lock sam-venv build clean
+.PHONY: help setup setup-run run test test-slow check format docs lock sam-venv build clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -44,6 +44,9 @@ check: setup ## lint, formatting, types
 format: setup ## format the code, mend what lint can mend
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: setup ## bring the generated tables of README and docs up to date (ARGS=--check: only look)
+	@$(BIN)/python -m scripts.docs $(ARGS)
 
 lock: ## compile the lock files from pyproject.toml (ARGS=--upgrade: to the newest versions)
 	@scripts/setup.sh $(VENV)-lock scripts/requirements-uv.txt

@@ -1,0 +1,290 @@
+"""Fills the marked blocks of README.md and docs/ from the code's own tables, or says which are stale.
+
+    python -m scripts.docs [--check]
+
+A block is what stands between `<!-- generated:NAME -->` and `<!-- end -->`; NAME is a row of BLOCKS.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from openresponses.adapters.anthropic.request import DEFAULT_MAX_TOKENS
+from openresponses.adapters.echo import COMMANDS
+from openresponses.catalog import AUTH, FIELDS, OWN_FILE, Catalog, Provider
+from openresponses.engine.turn import DEADLINE_MARGIN, LONGEST_WAIT, MAX_PAUSES
+from openresponses.http.openapi import OPERATIONS
+from openresponses.protocol.errors import ERRORS
+from openresponses.protocol.items import MAX_INPUT_ITEMS, MAX_TOOL_SCHEMA_BYTES, MAX_TOOLS
+from openresponses.settings import TABLE, Setting, Settings
+from openresponses.store.base import MAX_CHAIN
+
+from . import events, features
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"<!-- generated:([a-z-]+) -->\n(.*?)<!-- end -->", re.DOTALL)
+APIS = {
+    "openai": "OpenAI Responses",
+    "anthropic": "Anthropic Messages",
+    "gemini": "Gemini generateContent",
+    "ollama": "Ollama chat",
+    "chat": "Chat Completions",
+    "echo": "built in",
+}
+ERROR_MEANINGS = {
+    "invalid_value": "A value that is not allowed; `param` names it",
+    "invalid_type": "A value of the wrong type",
+    "invalid_json": "The body is not a JSON object",
+    "missing_required_parameter": "A field that must be there is not",
+    "unsupported_parameter": "A feature that this provider, or this gateway, has no place for",
+    "unsupported_value": "A value that this provider has no place for",
+    "context_length_exceeded": "The input is longer than the model's context window",
+    "invalid_prompt": "The provider refuses the content of the input",
+    "message_too_large": "Reserved; nothing answers it yet",
+    "invalid_api_key": "No key, or one that is unknown, expired or disabled",
+    "permission_denied": "On AWS, API Gateway: this key may not do that",
+    "not_found": "There is nothing at this path",
+    "model_not_found": "No route for the model, or its provider does not know it",
+    "response_not_found": "No such stored response: never was, deleted, expired, or another tenant's",
+    "item_not_found": "An `item_reference` that leads nowhere",
+    "previous_response_not_found": "The same of `previous_response_id`, or of a turn before it",
+    "method_not_allowed": "This path does not have this method",
+    "conflict": "Reserved; nothing answers it yet",
+    "request_too_large": "The body is over the limit",
+    "rate_limit_exceeded": "The provider's, or the gateway's, rate limit; `Retry-After` says when",
+    "insufficient_quota": "The account at the provider is spent",
+    "server_error": "The gateway failed; its log has the `x-request-id`",
+    "model_error": "The model's answer cannot be used, or the provider says that it failed",
+    "provider_not_configured": "The provider has no key or base URL; the message names the setting",
+    "provider_authentication_failed": "The provider refuses the gateway's key",
+    "provider_unavailable": "The provider cannot be reached, or hung up in mid-answer",
+    "provider_error": "The provider failed",
+    "provider_invalid_response": "The provider sent what cannot be read",
+    "server_is_overloaded": "The provider, or the gateway's store, is overloaded; `Retry-After` says when",
+    "provider_timeout": "The provider was silent for too long",
+}
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """A Markdown table."""
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(_cell(cell) for cell in line) + " |\n" for line in lines)
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|")
+
+
+def code(value: object) -> str:
+    return f"`{value}`" if value not in (None, "") else ""
+
+
+def _size(count: int) -> str:
+    for unit, size in (("MB", 1 << 20), ("KB", 1 << 10)):
+        if count >= size and count % size == 0:
+            return f"{count // size} {unit}"
+    return f"{count} bytes"
+
+
+# --------------------------------------------------------------------------- providers
+
+
+def _catalog() -> Catalog:
+    return Catalog.load(None)
+
+
+def _key(provider: Provider) -> str:
+    if provider.auth == "none":
+        return "none needed"
+    return code(provider.key_variable) + ("" if provider.key_required else " (optional)")
+
+
+def providers() -> str:
+    rows = [
+        (code(p.name), APIS[p.adapter], _key(p), "" if p.adapter == "echo" else code(p.base_url_variable),
+         "" if p.adapter == "echo" else code(p.base_url) or "none: must be set")
+        for p in _catalog().providers.values()
+    ]  # fmt: skip
+    return table(("Provider", "API", "Key", "Base URL", "Default base URL"), rows)
+
+
+def provider_variables() -> str:
+    rows: list[tuple[str, str]] = []
+    for p in _catalog().providers.values():
+        if p.auth != "none":
+            needed = "" if p.key_required else ", if it wants one"
+            rows.append((code(p.key_variable), f"Key of `{p.name}`{needed}"))
+        if p.adapter != "echo":
+            default = f"default `{p.base_url}`" if p.base_url else "has no default: must be set"
+            rows.append((code(p.base_url_variable), f"Base URL of `{p.name}`; {default}"))
+    return table(("Variable", "What"), rows)
+
+
+def routes() -> str:
+    import tomllib
+
+    rows = tomllib.loads(OWN_FILE.read_text(encoding="utf-8"))["route"]
+    return table(
+        ("Model names", "Provider"), ((" ".join(map(code, r["match"])), code(r["provider"])) for r in rows)
+    )
+
+
+def models() -> str:
+    rows = [(code(p.name), " ".join(map(code, p.models))) for p in _catalog().providers.values() if p.models]
+    return table(("Provider", "Listed by `GET /v1/models`"), rows)
+
+
+def config_file() -> str:
+    rows = [
+        (f"`[[{name}]]`", code(field), rule.expected, "yes" if rule.required else "")
+        for name, fields in FIELDS.items()
+        for field, rule in fields.items()
+    ]
+    return table(("Table", "Field", "Value", "Required"), rows)
+
+
+def auth() -> str:
+    return table(
+        ("`auth`", "Header"),
+        (
+            (code(name), code(f"{found[0]}: {found[1]}KEY") if found else "none")
+            for name, found in AUTH.items()
+        ),
+    )
+
+
+# --------------------------------------------------------------------------- features
+
+
+def _features(rows: tuple[features.Feature, ...], chosen: dict[str, str]) -> str:
+    return table(("", *map(code, chosen)), features.matrix(rows, chosen))
+
+
+def features_short() -> str:
+    rows = (*features.INPUT, *features.TOOLS, *features.OUTPUT, *features.HOSTED)
+    chosen = features.MODELS | {"groq": features.CHAT_MODELS["groq"]}
+    return _features(tuple(row for row in rows if row.short), chosen)
+
+
+def _of(rows: tuple[features.Feature, ...]) -> Callable[[], str]:
+    both = (features.MODELS, features.CHAT_MODELS)
+    return lambda: "\n".join(_features(rows, chosen) for chosen in both)
+
+
+def feature_models() -> str:
+    rows = (features.MODELS | features.CHAT_MODELS).items()
+    return table(("Provider", "Asked for the model"), ((code(name), code(model)) for name, model in rows))
+
+
+# --------------------------------------------------------------------------- the rest
+
+
+def _default(row: Setting) -> str:
+    if row.default is None:
+        return "not set"
+    if isinstance(row.default, bool):
+        return code(int(row.default))
+    return code(f"{row.default:g}" if isinstance(row.default, float) else row.default)
+
+
+def settings() -> str:
+    rows = [(code(r.variable), _default(r), r.unit or r.kind.expected, r.meaning) for r in TABLE]
+    return table(("Variable", "Default", "Unit or values", "Meaning"), rows)
+
+
+def errors() -> str:
+    rows = [
+        (code(name), kind.status, code(kind.type), "yes" if kind.retryable else "", ERROR_MEANINGS[name])
+        for name, kind in sorted(ERRORS.items(), key=lambda row: row[1].status)
+    ]
+    return table(("`code`", "HTTP status", "`type`", "A retry can help", "When"), rows)
+
+
+def echo() -> str:
+    return table(
+        ("Line", "What it does"),
+        ((code(f"{name} {what}".strip()), does) for name, (what, does) in COMMANDS.items()),
+    )
+
+
+def endpoints() -> str:
+    rows = [(code(f"{m.upper()} {path}"), row[1]) for path, ms in OPERATIONS.items() for m, row in ms.items()]
+    return table(("Request", "What"), [*rows, ("`GET /openapi.json`", "All of this as OpenAPI 3.1")])
+
+
+def stream_events() -> str:
+    rows = [
+        (code(name), " ".join(map(code, fields)), meaning) for name, fields, meaning in events.catalogue()
+    ]
+    return table(("Event", "Fields", "Meaning"), rows)
+
+
+def limits() -> str:
+    default = Settings()
+    rows: list[tuple[str, object]] = [
+        ("Request body", f"{_size(default.max_body_bytes)} (`OPENRESPONSES_MAX_BODY_BYTES`)"),
+        ("Input items of a request", MAX_INPUT_ITEMS),
+        ("Tools of a request", MAX_TOOLS),
+        ("`parameters` of a tool", _size(MAX_TOOL_SCHEMA_BYTES)),
+        ("`metadata`", "16 pairs, keys of 64 characters, values of 512"),
+        ("Turns of a conversation", MAX_CHAIN),
+        ("Life of a stored response", f"{default.history_ttl_days:g} days (`OPENRESPONSES_HISTORY_TTL_DAYS`)"),
+        ("Silence of a provider", f"{default.first_byte_timeout:g} s before its first byte, {default.idle_timeout:g} s "
+         f"after it, {default.reasoning_idle_timeout:g} s while it reasons"),
+        ("Attempts at a provider", f"{default.max_retries + 1}, all before the first byte to the client"),
+        ("A provider's `Retry-After` that is waited for", f"{default.commit_seconds:g} s when streaming, "
+         f"{LONGEST_WAIT:g} s when not"),
+        ("Continuations of a paused provider", MAX_PAUSES),
+        ("Time kept at the end of a Lambda's life for storing and the last event", f"{DEADLINE_MARGIN:g} s"),
+        ("Output tokens of an Anthropic model that the table does not know", DEFAULT_MAX_TOKENS),
+    ]  # fmt: skip
+    return table(("What", "Limit"), rows)
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "providers": providers,
+    "provider-variables": provider_variables,
+    "routes": routes,
+    "models": models,
+    "config-file": config_file,
+    "auth": auth,
+    "features-short": features_short,
+    "feature-models": feature_models,
+    "input": _of(features.INPUT),
+    "tools": _of(features.TOOLS),
+    "output": _of(features.OUTPUT),
+    "knobs": _of(features.KNOBS),
+    "hosted": _of(features.HOSTED),
+    "settings": settings,
+    "errors": errors,
+    "echo": echo,
+    "endpoints": endpoints,
+    "events": stream_events,
+    "limits": limits,
+}
+
+
+def filled(text: str) -> str:
+    """The page with every block as the code has it now. Raises KeyError for a block that BLOCKS does not know."""
+    return BLOCK.sub(lambda found: f"<!-- generated:{found[1]} -->\n{BLOCKS[found[1]]()}<!-- end -->", text)
+
+
+def main(arguments: list[str]) -> int:
+    """Writes the pages; with --check only says which are stale, and returns 1 if any is."""
+    stale = [(page, text) for page in PAGES if (text := filled(page.read_text())) != page.read_text()]
+    for page, text in stale:
+        if "--check" in arguments:
+            print(f"{page.relative_to(ROOT)} is stale: run make docs", file=sys.stderr)
+        else:
+            page.write_text(text)
+            print(f"{page.relative_to(ROOT)} brought up to date")
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
