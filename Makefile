@@ -16,7 +16,7 @@ PATH313 := $(addsuffix :,$(firstword $(wildcard $(HOME)/.pyenv/versions/3.13.*/b
 
 CODE := $(wildcard layers/core/openresponses layers/runtime functions scripts tests)
 
-.PHONY: help setup setup-run run test test-slow check format docs lock sam-venv build clean
+.PHONY: help setup setup-run run test test-slow check format docs lock sam-venv build deploy local-aws clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -58,6 +58,14 @@ sam-venv: ## install AWS's SAM CLI into .venv-sam (to validate, build and deploy
 build: sam-venv ## build what `sam deploy` deploys (ARCHITECTURE=x86_64 for Intel)
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} PATH="$(PATH313)$$PATH" ARCHITECTURE=$(ARCHITECTURE) \
 	  $(VENV)-sam/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE) $(ARGS)
+
+deploy: ## build, then deploy (the first time with questions: ARGS=--guided)
+	@$(MAKE) --no-print-directory build ARGS=
+	@$(VENV)-sam/bin/sam deploy $(ARGS)
+
+local-aws: setup ## the stack on this machine: moto, and sam local in containers (docs/deploying.md)
+	@$(MAKE) --no-print-directory build ARGS= ARCHITECTURE=$$(uname -m | sed s/aarch64/arm64/)
+	@$(BIN)/python -m scripts.local_aws
 
 clean: ## remove what make made
 	rm -rf $(VENV) $(VENV)-lock $(VENV)-sam build dist .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.deployment import ARCHITECTURE, ROOT, Deployment
-from tests.support.lambda_function import lambda_environment, rest_event
+from tests.support.deployment import ARCHITECTURE, Deployment
+from tests.support.lambda_function import ROOT, lambda_environment, rest_event
 
 
 def free_port() -> int:
