@@ -15,7 +15,6 @@ from pathlib import Path
 from openresponses.adapters.anthropic.request import DEFAULT_MAX_TOKENS
 from openresponses.adapters.echo import COMMANDS
 from openresponses.catalog import AUTH, FIELDS, OWN_FILE, Catalog, Provider
-from openresponses.engine.turn import DEADLINE_MARGIN, LONGEST_WAIT, MAX_PAUSES
 from openresponses.http.openapi import OPERATIONS
 from openresponses.protocol.errors import ERRORS
 from openresponses.protocol.items import MAX_INPUT_ITEMS, MAX_TOOL_SCHEMA_BYTES, MAX_TOOLS
@@ -237,10 +236,6 @@ def limits() -> str:
         ("Silence of a provider", f"{default.first_byte_timeout:g} s before its first byte, {default.idle_timeout:g} s "
          f"after it, {default.reasoning_idle_timeout:g} s while it reasons"),
         ("Attempts at a provider", f"{default.max_retries + 1}, all before the first byte to the client"),
-        ("A provider's `Retry-After` that is waited for", f"{default.commit_seconds:g} s when streaming, "
-         f"{LONGEST_WAIT:g} s when not"),
-        ("Continuations of a paused provider", MAX_PAUSES),
-        ("Time kept at the end of a Lambda's life for storing and the last event", f"{DEADLINE_MARGIN:g} s"),
         ("Output tokens of an Anthropic model that the table does not know", DEFAULT_MAX_TOKENS),
     ]  # fmt: skip
     return table(("What", "Limit"), rows)

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from openresponses.adapters.base import Turn, UpstreamRequest
 from openresponses.adapters.registry import adapter_named
 from openresponses.engine.context import normalize_input
-from openresponses.engine.tools import resolve_tools
 from openresponses.protocol.errors import ApiError
 from openresponses.protocol.request import parse_request
 from openresponses.routing import Router
@@ -219,7 +218,7 @@ def built(router: Router, model: str, fragment: Json) -> UpstreamRequest:
     request = parse_request({"model": model, "input": "Hi", **fragment})
     route = router.resolve(model)
     items = normalize_input(request["input"], "0" * 32)
-    tools = resolve_tools(request, items)
+    choice, allowed = _choice(request)
     turn = Turn(
         provider=route.provider.name,
         model=route.model,
@@ -227,11 +226,21 @@ def built(router: Router, model: str, fragment: Json) -> UpstreamRequest:
         request=request,
         instructions=request.get("instructions"),
         input=items,
-        tools=tools.tools,
-        tool_choice=tools.choice,
-        allowed=tools.allowed,
+        tools=request.get("tools", []),
+        tool_choice=choice,
+        allowed=allowed,
     )
     return adapter_named(route.provider.adapter).build(turn)
+
+
+def _choice(request: Json) -> tuple[str | Json, frozenset[str] | None]:
+    """`tool_choice` and `allowed` of a Turn, for the choices of TOOLS."""
+    choice = request.get("tool_choice", "auto")
+    if isinstance(choice, str):
+        return choice, frozenset() if choice == "none" else None
+    if choice["type"] == "allowed_tools":
+        return choice["mode"], frozenset(tool["name"] for tool in choice["tools"])
+    return choice, frozenset([choice["name"]])
 
 
 def outcome(router: Router, model: str, feature: Feature) -> str:
