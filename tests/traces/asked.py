@@ -255,6 +255,7 @@ def flat(response: Any) -> str:
 def chat(body: Json) -> Asked:
     asked = Asked()
     calls = Calls()
+    by_id = any("tool_call_id" in message for message in body["messages"])
     for message in body["messages"]:
         role, content = message["role"], message.get("content") or ""
         if role in ("system", "developer") and not asked.turns:
@@ -264,7 +265,7 @@ def chat(body: Json) -> Asked:
             key = message.get("tool_call_id") or message.get("tool_name") or ""
             asked.turns.append(("user", "result", (calls.answered(key), ("text", text_of(content)))))
             continue
-        parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        parts: list[Json] = [{"type": "text", "text": content}] if isinstance(content, str) else content
         for part in parts:
             if part["type"] not in ("text", "image_url"):
                 raise Untranslatable(f"a part {part['type']}")
@@ -274,7 +275,7 @@ def chat(body: Json) -> Asked:
         for call in message.get("tool_calls") or []:
             function = call["function"]
             given = function["arguments"]
-            number = calls.made(call.get("id") if "tool_call_id" in str(body) else function["name"])
+            number = calls.made(call["id"] if by_id and "id" in call else function["name"])
             arguments = json.loads(given or "{}") if isinstance(given, str) else given
             asked.turns.append((role, "call", (number, function["name"], arguments)))
     for tool in body.get("tools") or []:
