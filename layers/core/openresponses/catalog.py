@@ -79,6 +79,7 @@ class Catalog:
     def __init__(self, providers: Mapping[str, Provider], rows: Rows) -> None:
         self.providers = providers
         self.aliases: dict[str, str] = {row["name"]: row["target"] for row in reversed(rows["alias"])}
+        self.tools = rows["tool"]
         self._routes = rows["route"]
         self._models = rows["model"]
 
@@ -96,6 +97,7 @@ class Catalog:
                 merged[row["name"]] = merged.get(row["name"], {}) | row
         for file, one in zip(files, tables, strict=True):
             _check_names(file, one, merged)
+            _check_tools(file, one["tool"])
         catalog = cls({name: _provider(row) for name, row in merged.items()}, rows)
         for file, one in zip(files, tables, strict=True):
             for number, row in enumerate(one["alias"], 1):
@@ -194,7 +196,20 @@ FIELDS: dict[str, dict[str, Field]] = {
         "max_output_tokens": TOKENS,
         "options": Field(dict, "a table"),
     },
+    "tool": {
+        "name": Field(str, "a function name", re.compile(r"[\w-]{1,64}", re.ASCII).fullmatch, required=True),
+        "python": Field(str, "module:function", re.compile(r"[\w.]+:\w+").fullmatch),
+        "url": Field(str, "an http(s) URL", re.compile(r"https?://\S+").fullmatch),
+        "lambda": Field(str, "a function's ARN", re.compile(r"arn:aws[\w-]*:lambda:\S+").fullmatch),
+        "headers": Field(dict, "a table of header values", _headers),
+        "key_variable": Field(str, "a variable's name, not the key itself", VARIABLE.fullmatch),
+        "description": Field(str, "a text for the model"),
+        "parameters": Field(dict, "a JSON Schema of type object", lambda value: value.get("type") == "object"),
+        "timeout": Field(float, "seconds, as 30.0", lambda value: value > 0),
+        "always": Field(bool, "true or false"),
+    },
 }
+TOOL_KINDS = ("python", "url", "lambda")
 
 
 def _wrong(file: Path, table: str, number: int, field: str, what: str) -> SettingsError:
@@ -247,3 +262,9 @@ def _check_names(file: Path, rows: Rows, providers: Mapping[str, Json]) -> None:
         for number, row in enumerate(rows[table], 1):
             if (name := row.get("provider")) is not None and name not in known:
                 raise _wrong(file, table, number, "provider", f"there is no provider {name!r}")
+
+
+def _check_tools(file: Path, rows: list[Json]) -> None:
+    for number, row in enumerate(rows, 1):
+        if sum(kind in row for kind in TOOL_KINDS) != 1:
+            raise _wrong(file, "tool", number, "python", "give one of " + ", ".join(TOOL_KINDS))

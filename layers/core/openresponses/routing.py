@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .adapters.base import ModelProfile
 from .catalog import AUTH, BASE_URL, NAME, Catalog, KnownModel, Provider
@@ -61,6 +61,11 @@ class Router:
     def check(self) -> None:
         """Reads the tables now, so that what is wrong with them is known at the start."""
         _ = self._catalog
+
+    @property
+    def tools(self) -> list[dict[str, Any]]:
+        """The `[[tool]]` rows."""
+        return self._catalog.tools
 
     def resolve(self, model: str | None) -> Route:
         """The route of a model name: an alias, else `provider/model`, else the first matching row.

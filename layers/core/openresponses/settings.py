@@ -93,8 +93,14 @@ class Settings:
     max_turn_seconds: float | None = setting(
         None, POSITIVE, "seconds", "Longest turn; then it ends incomplete (`time_limit`). Unset: no limit"
     )
+    websocket_seconds: float = setting(
+        3600.0, POSITIVE, "seconds", "Longest WebSocket connection; a turn that runs then ends incomplete"
+    )
     max_retries: int = setting(
         2, _at_least(0), "retries", "Further attempts at a provider before the first byte"
+    )
+    max_tool_rounds: int = setting(
+        10, _at_least(1), "rounds", "Times a turn may run hosted tools and ask the model again"
     )
     reasoning_events: Literal["summary", "openai", "spec"] = setting(
         "summary",

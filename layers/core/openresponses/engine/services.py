@@ -12,6 +12,7 @@ from ..settings import Settings
 from ..store.base import Store
 from ..upstream.client import Upstream
 from ..upstream.retry import RetryBudget
+from .hosted_tools import HostedTools
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,5 +22,6 @@ class Services:
     secrets: Secrets
     store: Store
     upstream: Upstream
+    tools: HostedTools = field(default_factory=HostedTools)
     retry_budget: RetryBudget = field(default_factory=RetryBudget)
     clock: Callable[[], float] = time.time

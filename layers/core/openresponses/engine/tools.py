@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..protocol.errors import ApiError
 from ..protocol.request import named_tools
+from .hosted_tools import HostedTools
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Toolset:
-    """All tools stay visible to the model; `choice` and `allowed` (names; None: all) limit what it may call."""
+    """All tools stay visible to the model; `choice` and `allowed` (names; None: all) limit what it may call.
+
+    `hosted`: names of the functions that run here.
+    """
 
     tools: list[Json]
     choice: str | Json
     allowed: frozenset[str] | None
+    hosted: frozenset[str] = frozenset()
+
+    def after_calls(self) -> Toolset:
+        """For the samples after the first: a call that was demanded has been made."""
+        return self if self.choice in ("auto", "none") else replace(self, choice="auto")
 
 
-def resolve_tools(request: Json, items: list[Json]) -> Toolset:
-    """The tools of the request and of its `additional_tools` items, and the choice among them.
+def resolve_tools(request: Json, items: list[Json], registered: HostedTools) -> Toolset:
+    """The tools of the request, of its `additional_tools` items and of the operator, and the choice among them.
 
     Raises ApiError where the choice names a tool that is not there.
     """
     extra = [tool for item in items if item["type"] == "additional_tools" for tool in item["tools"]]
-    tools = [*request.get("tools", ()), *extra]
+    tools, hosted = registered.offered([*request.get("tools", ()), *extra])
     choice = request.get("tool_choice", "auto")
     names = {tool["name"] for _, _, tool in named_tools(tools)}
     if isinstance(choice, str):
@@ -34,14 +43,14 @@ def resolve_tools(request: Json, items: list[Json]) -> Toolset:
             raise ApiError(
                 "invalid_value", "'tool_choice' is 'required' but there are no tools.", param="tool_choice"
             )
-        return Toolset(tools, choice, frozenset() if choice == "none" else None)
+        return Toolset(tools, choice, frozenset() if choice == "none" else None, hosted)
     if choice["type"] == "allowed_tools":
-        return _allowed(choice, tools, names)
+        return replace(_allowed(choice, tools, names), hosted=hosted)
     if choice["type"] in ("function", "custom"):
         _check_name(choice, names, "tool_choice")
-        return Toolset(tools, choice, frozenset([choice["name"]]))
+        return Toolset(tools, choice, frozenset([choice["name"]]), hosted)
     _check_kind(choice, tools, "tool_choice")
-    return Toolset(tools, choice, None)
+    return Toolset(tools, choice, None, hosted)
 
 
 def _allowed(choice: Json, tools: list[Json], names: set[str]) -> Toolset:

@@ -8,16 +8,19 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
+from starlette.websockets import WebSocket
 
 from ..engine.context import visible
+from ..engine.hosted_tools import load_tools
 from ..engine.services import Services
 from ..engine.turn import ResponseTurn
 from ..protocol.errors import ApiError
@@ -32,7 +35,10 @@ from ..upstream.client import Upstream
 from .replies import JsonResponse, StreamReply, TurnReply, error_response
 from .request_id import RequestIds
 
-Authenticate = Callable[[Request], Awaitable[str]]
+if TYPE_CHECKING:
+    from .websocket import Connection
+
+Authenticate = Callable[[HTTPConnection], Awaitable[str]]
 log = logging.getLogger(__name__)
 
 LOCAL_TENANT = "default"
@@ -54,7 +60,7 @@ def create_app(
     return RequestIds(app)
 
 
-async def local_tenant(request: Request) -> str:
+async def local_tenant(request: HTTPConnection) -> str:
     """The one tenant of a gateway without keys."""
     return LOCAL_TENANT
 
@@ -69,12 +75,15 @@ class Gateway:
         self.store = store
         self.secrets = secrets
         self.router = Router(settings)
+        self.tools = load_tools(self.router.tools, secrets)
         self.authenticate = authenticate
         self._services: Services | None = None
+        self._connections: WeakSet[Connection] = WeakSet()
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[BaseRoute]:
         return [
             Route("/v1/responses", self.create_response, methods=["POST"]),
+            WebSocketRoute("/v1/responses", self.websocket),
             Route("/v1/responses/{response_id}", self.get_response, methods=["GET"]),
             Route("/v1/responses/{response_id}", self.delete_response, methods=["DELETE"]),
             Route("/v1/responses/{response_id}/input_items", self.list_input_items, methods=["GET"]),
@@ -98,7 +107,9 @@ class Gateway:
         """Made in the event loop that serves the first request."""
         if self._services is None:
             upstream = Upstream(self.settings.connect_timeout)
-            self._services = Services(self.settings, self.router, self.secrets, self.store, upstream)
+            self._services = Services(
+                self.settings, self.router, self.secrets, self.store, upstream, self.tools
+            )
         return self._services
 
     # ---------------------------------------------------------------- POST /v1/responses
@@ -115,6 +126,19 @@ class Gateway:
         deadline = request.scope.get("openresponses.deadline")
         turn = ResponseTurn(self.services, body, tenant=tenant, streaming=streaming, deadline=deadline)
         return StreamReply(turn, self.settings.keep_alive_seconds) if streaming else TurnReply(turn)
+
+    async def websocket(self, websocket: WebSocket) -> None:
+        from .websocket import Connection, check_origin
+
+        try:
+            check_origin(websocket.headers)
+            tenant = await self.authenticate(websocket)
+        except ApiError as error:
+            await websocket.send_denial_response(error_response(error))
+            return
+        connection = Connection(websocket, self.services, tenant)
+        self._connections.add(connection)
+        await connection.serve()
 
     # ---------------------------------------------------------------- stored responses
 
@@ -133,6 +157,8 @@ class Gateway:
         response_id = request.path_params["response_id"]
         if not RESPONSE_ID.fullmatch(response_id) or not await self.store.delete(tenant, response_id):
             raise _not_found(response_id)
+        for connection in self._connections:
+            connection.forget(tenant, response_id)
         return JsonResponse({"id": response_id, "object": "response", "deleted": True})
 
     async def list_input_items(self, request: Request) -> Response:

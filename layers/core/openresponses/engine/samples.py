@@ -1,0 +1,205 @@
+"""The samples of one turn, one after another: the first, those after a pause, those after the calls that ran here.
+
+context → tools → request → sample → (hosted calls run → next sample)*
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from ..adapters.base import Delta, Turn, UpstreamRequest
+from ..adapters.registry import adapter_named
+from ..protocol.errors import ApiError
+from ..routing import Route
+from .assembler import Assembler
+from .calls import CALL_DELTAS, Calls
+from .context import Context, load_context
+from .sample import Answers, EchoSample, NoSample, Sample, UpstreamSample
+from .services import Services
+from .tools import Toolset, resolve_tools
+
+Json = dict[str, Any]
+
+MAX_PAUSES = 10
+LONGEST_WAIT = 20.0  # seconds that a provider's Retry-After may hold up an answer that is not streamed
+INPUT_PLACE = re.compile(r"input\[(\d+)\](.*)")
+
+
+class Samples:
+    """Feeds the assembler, sample by sample.
+
+    `deltas()` is to be run once; `context` and `ignored` are known with its first batch, `ended_by` after its last: why
+    the turn must end incomplete though the model did not, or None.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        request: Json,
+        route: Route,
+        assembler: Assembler,
+        *,
+        tenant: str,
+        streaming: bool,
+        deadline: float | None,
+    ) -> None:
+        self._services = services
+        self._request = request
+        self._route = route
+        self._assembler = assembler
+        self._tenant = tenant
+        self._streaming = streaming
+        self._deadline = deadline
+        self._adapter = adapter_named(route.provider.adapter)
+        self._sample: Sample | None = None
+        self._continued: list[Json] = []  # what the next sample sees beyond the context
+        self._told = 0  # items of the assembler's output that are in it
+        self.context: Context | None = None
+        self.ignored: list[str] = []
+        self.ended_by: str | None = None
+
+    async def aclose(self) -> None:
+        if self._sample:
+            await self._sample.aclose()
+
+    async def deltas(self) -> AsyncGenerator[list[Delta]]:
+        """The deltas of all samples, without those of refused calls.
+
+        An empty batch says that there may be events: it also commits a stream whose provider is slow to begin.
+        """
+        async with aclosing(self._opened()) as batches:
+            async for deltas in batches:
+                yield self._passed(deltas)
+        pauses = 0
+        while True:
+            assert self._sample is not None
+            async with aclosing(self._sample.deltas()) as batches:
+                async for deltas in batches:
+                    yield self._passed(deltas)
+            finish = self._assembler.finish
+            if self._assembler.error or finish is None or finish.reason not in (None, "pause"):
+                return
+            if finish.reason == "pause":
+                pauses += 1
+                if pauses > MAX_PAUSES:
+                    raise ApiError("model_error", f"The model paused {MAX_PAUSES} times without an answer.")
+                self._assembler.end_sample()
+                self._continued += self._said()
+            else:
+                if not self._calls.pending:
+                    return
+                self._assembler.end_sample()
+                yield []
+                async with aclosing(self._answer_calls()) as outputs:
+                    async for deltas in outputs:
+                        yield deltas
+                if self.ended_by or not self._calls.goes_on:
+                    return
+            yield self._passed(await self._next())
+
+    # ---------------------------------------------------------------- calls
+
+    def _passed(self, deltas: list[Delta]) -> list[Delta]:
+        """What the assembler may see."""
+        if not any(type(delta) in CALL_DELTAS for delta in deltas):
+            return deltas
+        return [delta for delta in deltas if not self._calls.keeps(delta)]
+
+    def _said(self) -> list[Json]:
+        """The output items since the last call of this."""
+        said = self._assembler.output[self._told :]
+        self._told = len(self._assembler.output)
+        return said
+
+    async def _answer_calls(self) -> AsyncGenerator[list[Delta]]:
+        said = self._said()
+        self._continued += said
+        async with asyncio.timeout_at(self._deadline), aclosing(self._calls.run(said)) as outputs:
+            async for deltas in outputs:
+                yield deltas
+        self._assembler.end_sample()
+        hidden, self.ended_by = self._calls.next_round()
+        self._continued += [*self._said(), *hidden]
+
+    # ---------------------------------------------------------------- opening
+
+    async def _opened(self) -> AsyncGenerator[list[Delta]]:
+        opening = asyncio.ensure_future(self._first())
+        try:
+            if self._streaming:
+                await asyncio.wait((opening,), timeout=self._services.settings.commit_seconds)
+                if not opening.done():
+                    yield []
+            yield await opening
+        finally:
+            if not opening.done():
+                opening.cancel()
+                await asyncio.wait((opening,))
+
+    async def _first(self) -> list[Delta]:
+        request = self._request
+        owner = self._assembler.response["id"]
+        self.context = await load_context(self._services.store, self._tenant, request, owner)
+        self._toolset = resolve_tools(request, self.context.items, self._services.tools)
+        self._calls = Calls(
+            request, self._toolset, self._services.tools, self._services.settings.max_tool_rounds
+        )
+        return await self._open(self.context.items, self._toolset)
+
+    async def _next(self) -> list[Delta]:
+        assert self.context is not None and self._sample is not None
+        await self._sample.aclose()
+        return await self._open([*self.context.items, *self._continued], self._toolset.after_calls())
+
+    async def _open(self, items: list[Json], toolset: Toolset) -> list[Delta]:
+        turn = Turn(
+            provider=self._route.provider.name,
+            model=self._route.model,
+            profile=self._route.profile,
+            request=self._request,
+            instructions=self._request.get("instructions"),
+            input=[item for item in items if item["type"] != "additional_tools"],
+            tools=toolset.tools,
+            tool_choice=toolset.choice,
+            allowed=toolset.allowed,
+        )
+        prewarm = self._request.get("generate") is False
+        self._sample = NoSample() if prewarm else self._new_sample(turn, self._build(turn))
+        return await self._sample.open()
+
+    def _build(self, turn: Turn) -> UpstreamRequest:
+        try:
+            request = self._adapter.build(turn)
+        except RecursionError:
+            raise ApiError("invalid_value", "The request is nested too deeply.") from None
+        except ApiError as error:
+            error.param = self._own_param(error.param)
+            raise
+        self.ignored = request.ignored
+        return request
+
+    def _own_param(self, param: str | None) -> str | None:
+        """An adapter counts input items from the beginning of the context, the client from that of its own input."""
+        found = INPUT_PLACE.match(param or "")
+        if not found or self.context is None:
+            return param
+        place = int(found[1]) - (len(self.context.items) - len(self.context.own))
+        return f"input[{place}]{found[2]}" if place >= 0 else "previous_response_id"
+
+    def _new_sample(self, turn: Turn, request: UpstreamRequest) -> Sample:
+        if isinstance(self._adapter, Answers):
+            return EchoSample(self._adapter, turn, deadline=self._deadline)
+        settings = self._services.settings
+        return UpstreamSample(
+            self._services,
+            self._route.provider,
+            self._adapter,
+            turn,
+            request,
+            deadline=self._deadline,
+            longest_wait=settings.commit_seconds if self._streaming else LONGEST_WAIT,
+        )

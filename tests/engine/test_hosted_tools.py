@@ -1,0 +1,217 @@
+"""Hosted tools and the limits of calling: what runs here, what the client sees, what the model is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ..support.gateway import Gateway, Server, environment
+from ..support.provider import Provider
+from ..support.speech import MODELS, says
+
+Json = dict[str, Any]
+ROUTES = sorted(MODELS)
+
+
+def add(first: int, second: int = 1) -> int:
+    """Adds two numbers."""
+    return first + second
+
+
+async def slow() -> str:
+    """Takes longer than it may."""
+    await asyncio.sleep(5)
+    return "late"
+
+
+def fails() -> None:
+    raise ValueError("it broke")
+
+
+def large() -> str:
+    return "x" * 5_000_000
+
+
+def binary() -> bytes:
+    return bytes(range(256)) * 10
+
+
+class Endpoint(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        arguments = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.send_response(500 if arguments.get("fail") else 200)
+        self.end_headers()
+        self.wfile.write(f"weather of {arguments.get('city')}".encode())
+
+    def log_message(self, format: str, *args: Any) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Endpoint)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/weather"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def server(provider: Provider, endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    config = Path(tmp_path_factory.mktemp("config")) / "config.toml"
+    names = ("add", "slow", "fails", "large", "binary")
+    rows = [f'[[tool]]\nname = "{name}"\npython = "{__name__}:{name}"\ntimeout = 0.3\n' for name in names]
+    rows.append(f'[[tool]]\nname = "weather"\nurl = "{endpoint}"\ndescription = "The weather"\n')
+    rows.append('parameters = { type = "object", properties = { city = { type = "string" } } }\n')
+    config.write_text("".join(rows))
+    started = Server(environment(provider.url), config_path=str(config), max_tool_rounds=3).start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def gateway(server: Server, provider: Provider, http: httpx.Client) -> Gateway:
+    gateway = Gateway(server.url, provider, http, lambda: server.stored)
+    gateway.scenario()
+    return gateway
+
+
+def hosted(*names: str) -> list[Json]:
+    return [{"type": "function", "name": name} for name in names]
+
+
+CLIENTS_OWN = {"type": "function", "name": "mine", "parameters": {"type": "object", "properties": {}}}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_hosted_tool_runs_inside_the_turn(gateway: Gateway, route: str, stream: bool) -> None:
+    scenario = gateway.scenario(
+        says(route, "Let me add.", calls=[("add", {"first": 2, "second": 3})], reasoning="hm"),
+        says(route, "It is 5."),
+    )
+    told = gateway.ask({"model": MODELS[route], "input": "2+3?", "tools": hosted("add")}, stream=stream)
+    kinds = [item["type"] for item in told.output if item["type"] != "reasoning"]
+    assert kinds == ["message", "function_call", "function_call_output", "message"]
+    assert told.of("function_call_output")[0]["output"] == "5"
+    assert told.text == "Let me add.It is 5."
+    assert told.response["usage"]["input_tokens"] == 22, "usage is the sum of both samples"
+    first, second = (request.body.decode() for request in scenario.requests)
+    assert "Adds two numbers." in first and "second" in first, "the tool is described from its signature"
+    assert "Let me add." in second and "2+3?" in second
+
+
+def test_several_at_once_and_in_the_order_of_the_calls(gateway: Gateway) -> None:
+    calls = [("add", {"first": 1}), ("weather", {"city": "Bern"}), ("add", {"first": 10, "second": 10})]
+    gateway.scenario(says("anthropic", calls=calls), says("anthropic", "Done."))
+    told = gateway.ask(
+        {"model": MODELS["anthropic"], "input": "go", "tools": hosted("add", "weather")}, stream=True
+    )
+    assert [item["output"] for item in told.of("function_call_output")] == ["2", "weather of Bern", "20"]
+    outputs = [item["call_id"] for item in told.of("function_call_output")]
+    assert outputs == [item["call_id"] for item in told.of("function_call")]
+
+
+def test_client_and_hosted_tools_mix(gateway: Gateway) -> None:
+    """Hosted ones run; then the turn ends with the client's calls open, and goes on from there."""
+    gateway.scenario(says("openai", calls=[("add", {"first": 1}), ("mine", {})]))
+    body = {"model": MODELS["openai"], "tools": [*hosted("add"), CLIENTS_OWN]}
+    told = gateway.ask({**body, "input": "go"})
+    assert [item["type"] for item in told.output] == [
+        "function_call",
+        "function_call",
+        "function_call_output",
+    ]
+    assert told.response["status"] == "completed"
+    open_call = told.of("function_call")[1]
+    scenario = gateway.scenario(says("openai", "All done."))
+    result = {"type": "function_call_output", "call_id": open_call["call_id"], "output": "mine too"}
+    again = gateway.ask({**body, "input": [result], "previous_response_id": told.response["id"]})
+    assert again.text == "All done."
+    assert "mine too" in scenario.requests[0].body.decode()
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "said"),
+    [
+        ("slow", {}, "did not answer within 0.3 s"),
+        ("fails", {}, "ValueError: it broke"),
+        ("large", {}, "[Cut here: the result has 5000000 bytes"),
+        ("binary", {}, "2560 bytes that are not text"),
+        ("add", {"first": "many"}, "ValidationError"),
+        ("add", {"third": 1}, "ValidationError"),
+        ("weather", {"fail": True}, "the endpoint answered 500"),
+    ],
+)
+def test_whatever_a_tool_does_the_turn_goes_on(
+    gateway: Gateway, tool: str, arguments: Json, said: str
+) -> None:
+    scenario = gateway.scenario(says("ollama", calls=[(tool, arguments)]), says("ollama", "Sorry."))
+    told = gateway.ask({"model": MODELS["ollama"], "input": "go", "tools": hosted(tool)})
+    assert (told.response["status"], told.text) == ("completed", "Sorry.")
+    assert said in told.of("function_call_output")[0]["output"]
+    assert len(scenario.requests[1].body) < 600_000
+
+
+def test_a_model_that_always_calls_ends_at_the_limit_of_rounds(gateway: Gateway) -> None:
+    scenario = gateway.scenario(says("gemini", calls=[("add", {"first": 1})]))
+    told = gateway.ask({"model": MODELS["gemini"], "input": "go", "tools": hosted("add")}, stream=True)
+    assert told.response["status"] == "incomplete"
+    assert told.response["incomplete_details"] == {"reason": "max_tool_calls"}
+    assert len(scenario.requests) == 4
+
+
+def test_calls_beyond_max_tool_calls_are_refused_to_the_model(gateway: Gateway) -> None:
+    scenario = gateway.scenario(
+        says("anthropic", calls=[("add", {"first": 1}), ("add", {"first": 2})]),
+        says("anthropic", "One is enough."),
+    )
+    body = {"model": MODELS["anthropic"], "input": "go", "tools": hosted("add"), "max_tool_calls": 1}
+    told = gateway.ask(body, stream=True)
+    assert [item["output"] for item in told.of("function_call_output")] == ["2"]
+    assert len(told.of("function_call")) == 1
+    assert "limit of tool calls" in scenario.requests[1].body.decode()
+    assert told.text == "One is enough."
+
+
+def test_a_forced_call_is_not_forced_again(gateway: Gateway) -> None:
+    scenario = gateway.scenario(says("anthropic", calls=[("add", {"first": 1})]), says("anthropic", "Two."))
+    body = {"model": MODELS["anthropic"], "input": "go", "tools": hosted("add")}
+    assert gateway.ask({**body, "tool_choice": "required"}).text == "Two."
+    first, second = (request.json.get("tool_choice") for request in scenario.requests)
+    assert (first["type"], second["type"] if second else "auto") == ("any", "auto")
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_refused_call_is_hidden_and_the_model_is_told(gateway: Gateway, route: str) -> None:
+    scenario = gateway.scenario(says(route, calls=[("mine", {})]), says(route, "Then not."))
+    other = {**CLIENTS_OWN, "name": "other"}
+    allowed = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "other"}]}
+    body = {"model": MODELS[route], "input": "go", "tools": [CLIENTS_OWN, other], "tool_choice": allowed}
+    told = gateway.ask(body, stream=True)
+    assert told.text == "Then not."
+    assert not told.of("function_call")
+    assert "may not be called" in scenario.requests[1].body.decode()
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_only_one_call_where_parallel_calls_are_off(gateway: Gateway, route: str) -> None:
+    gateway.scenario(says(route, calls=[("mine", {"n": 1}), ("mine", {"n": 2})]))
+    body = {"model": MODELS[route], "input": "go", "tools": [CLIENTS_OWN], "parallel_tool_calls": False}
+    told = gateway.ask(body, stream=True)
+    assert [json.loads(item["arguments"]) for item in told.of("function_call")] == [{"n": 1}]
+    assert told.response["status"] == "completed"
+
+
+def test_the_clients_own_definition_wins(gateway: Gateway) -> None:
+    gateway.scenario(says("openai", calls=[("add", {"first": 1})]))
+    own = {**CLIENTS_OWN, "name": "add"}
+    told = gateway.ask({"model": MODELS["openai"], "input": "go", "tools": [own]})
+    assert [item["type"] for item in told.output] == ["function_call"]
