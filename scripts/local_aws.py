@@ -58,11 +58,13 @@ def main(port: int = 3000) -> int:
     here = f"http://{listen}:{moto_port}"
     stand_in.make_table(here, NAME)
     secret = stand_in.make_secret(here, NAME, provider_settings(dict(os.environ)))
+    sealing = stand_in.make_sealing_secret(here, f"{NAME}-sealing")
     key = DynamoDBKeys(NAME, client=lambda: stand_in.client("dynamodb", here)).create("local")
 
     with tempfile.NamedTemporaryFile("w", suffix=".json") as variables:
         there = f"http://{host}:{moto_port}"
-        given = {"TABLE_NAME": NAME, "PROVIDER_SECRET_ARN": secret, "AWS_ENDPOINT_URL": there}
+        given = {"TABLE_NAME": NAME, "AWS_ENDPOINT_URL": there}
+        given |= {"PROVIDER_SECRET_ARN": secret, "SEALING_SECRET_ARN": sealing}
         json.dump({"Parameters": given}, variables)
         variables.flush()
         start = shlex.split(os.environ.get("SAM_LOCAL", f"{ROOT}/.venv-sam/bin/sam local start-api"))

@@ -48,6 +48,17 @@ def make_table(endpoint: str, name: str) -> None:
 
 def make_secret(endpoint: str, name: str, values: Mapping[str, str]) -> str:
     """A secret with these provider settings; its ARN."""
-    made = client("secretsmanager", endpoint).create_secret(Name=name, SecretString=json.dumps(dict(values)))
+    return _make_secret(endpoint, name, json.dumps(dict(values)))
+
+
+def make_sealing_secret(endpoint: str, name: str) -> str:
+    """A secret with a key for sealed content, made as the template wants it; its ARN."""
+    wanted = template()["Resources"]["SealingSecret"]["Properties"]["GenerateSecretString"]
+    made = client("secretsmanager", endpoint).get_random_password(**wanted)
+    return _make_secret(endpoint, name, made["RandomPassword"])
+
+
+def _make_secret(endpoint: str, name: str, text: str) -> str:
+    made = client("secretsmanager", endpoint).create_secret(Name=name, SecretString=text)
     arn: str = made["ARN"]
     return arn

@@ -79,6 +79,16 @@ BROKEN: dict[str, tuple[checks.Check, str, str]] = {
         '      Description: !Sub "${AWS::StackName}: provider keys, one JSON object"\n',
         "      SecretString: '{}'\n",
     ),
+    "provider keys at random": (
+        checks.kept,
+        '      Description: !Sub "${AWS::StackName}: provider keys, one JSON object"\n',
+        "      GenerateSecretString: {}\n",
+    ),
+    "a sealing key that nobody made": (
+        checks.kept,
+        "      GenerateSecretString:\n        PasswordLength: 64\n        ExcludePunctuation: true\n",
+        "",
+    ),
     "an inline wildcard": (checks.least_privilege, "      Policies:\n", INLINE),
     "a separate policy on everything": (checks.least_privilege, "\n  ResponsesLogs:", SEPARATE),
     "a managed policy": (checks.least_privilege, "      Policies:", MANAGED),

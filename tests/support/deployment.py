@@ -100,6 +100,7 @@ class Deployment:
     endpoint: str
     table: str
     secret: str
+    sealing_secret: str
     keys: DynamoDBKeys
 
     def set_secret(self, values: Mapping[str, str]) -> None:
@@ -111,6 +112,7 @@ class Deployment:
         return {
             "TABLE_NAME": self.table,
             "PROVIDER_SECRET_ARN": self.secret,
+            "SEALING_SECRET_ARN": self.sealing_secret,
             "AWS_ENDPOINT_URL": self.endpoint,
             "OPENRESPONSES_HISTORY_TTL_DAYS": "30",
             "OPENRESPONSES_MAX_TURN_SECONDS": "600",
@@ -151,5 +153,8 @@ def deploy(endpoint: str, provider_settings: Mapping[str, str]) -> Deployment:
     name = f"responses-{uuid4().hex[:8]}"
     stand_in.make_table(endpoint, name)
     secret = stand_in.make_secret(endpoint, name, provider_settings)
+    sealing_secret = stand_in.make_sealing_secret(endpoint, f"{name}-sealing")
     keys = DynamoDBKeys(name, client=lambda: stand_in.client("dynamodb", endpoint))
-    return Deployment(built / "artifacts", built / "opt", python313(), endpoint, name, secret, keys)
+    return Deployment(
+        built / "artifacts", built / "opt", python313(), endpoint, name, secret, sealing_secret, keys
+    )

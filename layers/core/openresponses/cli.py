@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 BACKLOG = 2048
+MEMORY = ":memory:"
 EXAMPLE = '{"model": "echo", "input": "Hello"}'
 KEEP_ALIVE_SECONDS = (
     75  # longer than clients keep an idle connection: they close it, not the server under them
@@ -95,11 +96,14 @@ def serve(given: argparse.Namespace) -> int:
     import uvicorn
 
     from .http.app import create_app
+    from .sealing import Sealer, file_keys, memory_keys
     from .secrets import EnvironmentSecrets
 
     listener = listen(given.host, given.port)
-    store = open_store(given.store, settings)
-    app = create_app(settings, store, EnvironmentSecrets(environ))
+    path = history_path(given.store)
+    store = open_store(path, settings)
+    keys = memory_keys() if path == MEMORY else file_keys(Path(f"{path}.key"))
+    app = create_app(settings, store, EnvironmentSecrets(environ), sealer=Sealer(keys))
     config = uvicorn.Config(
         app,
         ws="none",
@@ -149,17 +153,20 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def open_store(path: str | None, settings: Settings) -> SQLiteStore:
-    """The history: the file at `path`, else one in the user's data folder."""
+def history_path(given: str | None) -> str:
+    """Where the history is: in the file that was `given`, in memory, else in the user's data folder."""
+    if given is None:
+        from platformdirs import user_data_path
+
+        return str(user_data_path("openresponses", appauthor=False) / "history.db")
+    return given if given == MEMORY else str(Path(given).expanduser())
+
+
+def open_store(path: str, settings: Settings) -> SQLiteStore:
+    """The history at `path`."""
     from .store.base import StoreUnavailable
     from .store.sqlite import SQLiteStore
 
-    if path is None:
-        from platformdirs import user_data_path
-
-        path = str(user_data_path("openresponses", appauthor=False) / "history.db")
-    elif path != ":memory:":
-        path = str(Path(path).expanduser())
     try:
         return SQLiteStore(path, int(settings.history_ttl_days * 86400))
     except StoreUnavailable as error:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..routing import Router
+from ..sealing import Sealer
 from ..secrets import Secrets
 from ..settings import Settings
 from ..store.base import Store
@@ -25,3 +26,4 @@ class Services:
     tools: HostedTools = field(default_factory=HostedTools)
     retry_budget: RetryBudget = field(default_factory=RetryBudget)
     clock: Callable[[], float] = time.time
+    sealer: Sealer = field(kw_only=True)

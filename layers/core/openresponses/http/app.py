@@ -28,6 +28,7 @@ from ..protocol.ids import RESPONSE_ID
 from ..protocol.pages import page
 from ..protocol.request import parse_json, parse_request
 from ..routing import Router
+from ..sealing import Sealer, memory_keys
 from ..secrets import Secrets
 from ..settings import Settings
 from ..store.base import Store, StoredResponse, StoreUnavailable
@@ -45,15 +46,22 @@ LOCAL_TENANT = "default"
 
 
 def create_app(
-    settings: Settings, store: Store, secrets: Secrets, *, authenticate: Authenticate | None = None
+    settings: Settings,
+    store: Store,
+    secrets: Secrets,
+    *,
+    authenticate: Authenticate | None = None,
+    sealer: Sealer | None = None,
 ) -> ASGIApp:
     """The gateway as an ASGI app with a lifespan.
 
     authenticate   the tenant of a request; raises ApiError "invalid_api_key". None: everyone is the local tenant.
+    sealer         seals what clients carry for us. None: nothing sealed outlives this process.
 
     The scope may hold "openresponses.deadline": when, on the event loop's clock, the process may be stopped.
     """
-    gateway = Gateway(settings, store, secrets, authenticate or local_tenant)
+    sealer = sealer or Sealer(memory_keys())
+    gateway = Gateway(settings, store, secrets, authenticate or local_tenant, sealer)
     handlers: Any = {ApiError: on_api_error, HTTPException: on_http_exception, Exception: on_exception}
     app = Starlette(routes=gateway.routes(), exception_handlers=handlers, lifespan=gateway.lifespan)
     app.router.redirect_slashes = False
@@ -69,7 +77,7 @@ class Gateway:
     """The routes' handlers and what they share."""
 
     def __init__(
-        self, settings: Settings, store: Store, secrets: Secrets, authenticate: Authenticate
+        self, settings: Settings, store: Store, secrets: Secrets, authenticate: Authenticate, sealer: Sealer
     ) -> None:
         self.settings = settings
         self.store = store
@@ -77,6 +85,7 @@ class Gateway:
         self.router = Router(settings)
         self.tools = load_tools(self.router.tools, secrets)
         self.authenticate = authenticate
+        self.sealer = sealer
         self._services: Services | None = None
         self._connections: WeakSet[Connection] = WeakSet()
 
@@ -108,7 +117,13 @@ class Gateway:
         if self._services is None:
             upstream = Upstream(self.settings.connect_timeout)
             self._services = Services(
-                self.settings, self.router, self.secrets, self.store, upstream, self.tools
+                self.settings,
+                self.router,
+                self.secrets,
+                self.store,
+                upstream,
+                self.tools,
+                sealer=self.sealer,
             )
         return self._services
 
