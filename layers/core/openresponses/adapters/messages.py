@@ -86,9 +86,7 @@ class _Writer:
         self.messages: list[Message] = []
         self.open: Message | None = None  # the assistant's, as long as its items go on
         self.state: list[Json] = []
-        given = turn.request.get("input")
-        self.first_own = len(turn.input) - (len(given) if isinstance(given, list) else 1)
-        self.results: dict[str, list[Message]] = {}
+        self.results: dict[str, list[tuple[int, Message]]] = {}
 
     def write(self) -> list[Message]:
         if self.turn.instructions:
@@ -96,18 +94,21 @@ class _Writer:
             self.messages.append(Message("system", [Part("instructions", text)]))
         for index, item in enumerate(self.turn.input):
             if item["type"] in OUTPUTS:
-                result = self.result(item, self.path(index))
-                self.results.setdefault(item["call_id"], []).append(result)
+                result = self.result(item, f"input[{index}]")
+                self.results.setdefault(item["call_id"], []).append((index, result))
         for index, item in enumerate(self.turn.input):
-            self.item(item, self.path(index))
+            self.item(index, item, f"input[{index}]")
         self.close()
+        self.check_results()
         return self.messages
 
-    def path(self, index: int) -> str:
-        """Where an item stands in the client's request; items of earlier turns stand nowhere in it."""
-        return f"input[{index - self.first_own}]" if index >= self.first_own else "previous_response_id"
+    def check_results(self) -> None:
+        """Raises ApiError for an output that answers no call, or one that has its result already."""
+        left = min((index for waiting in self.results.values() for index, _ in waiting), default=None)
+        if left is not None:
+            raise no_call_for(left, self.turn.input[left])
 
-    def item(self, item: Json, path: str) -> None:
+    def item(self, index: int, item: Json, path: str) -> None:
         kind = item["type"]
         if kind == "message":
             self.message(item, path)
@@ -124,7 +125,7 @@ class _Writer:
             asked = _pick(item, CLIENT_CALLS[kind])
             self.call(Call(item.get("call_id") or item["id"], kind.removesuffix("_call"), dump(asked), path))
         elif kind in HOSTED_CALLS:
-            self.hosted_call(item, path)
+            self.hosted_call(index, item, path)
         elif kind in OUTPUTS:
             self.close()
         elif kind not in LEFT_OUT:
@@ -160,7 +161,7 @@ class _Writer:
             self.messages.append(message)
             for call in message.calls:
                 if waiting := self.results.get(call.id):
-                    result = waiting.pop(0)
+                    _, result = waiting.pop(0)
                     result.name = call.name
                     self.messages.append(result)
         self.state = []
@@ -176,7 +177,7 @@ class _Writer:
             parts = [Part(f"{path}.output", {"type": "input_text", "text": text})]
         return Message("tool", parts, call_id=item["call_id"])
 
-    def hosted_call(self, item: Json, path: str) -> None:
+    def hosted_call(self, index: int, item: Json, path: str) -> None:
         asks, gives = HOSTED_CALLS[item["type"]]
         asked, given = _pick(item, asks), _pick(item, gives)
         arguments = asked.get("arguments") if isinstance(asked.get("arguments"), str) else dump(asked)
@@ -191,7 +192,7 @@ class _Writer:
             parts.append(Part(path, {"type": "input_image", "image_url": image}))
         name = item.get("name") or item["type"].removesuffix("_call")
         self.call(Call(item["id"], wire_name(name, None), arguments or "{}", path))
-        self.results.setdefault(item["id"], []).append(Message("tool", parts, call_id=item["id"]))
+        self.results.setdefault(item["id"], []).append((index, Message("tool", parts, call_id=item["id"])))
 
 
 def dump(value: Json) -> str:
@@ -209,6 +210,12 @@ def text_of(part: Json) -> str | None:
     """The text of a text or refusal part; None for other kinds."""
     text: str | None = part.get("text") if "text" in part else part.get("refusal")
     return text
+
+
+def no_call_for(place: int, item: Json) -> ApiError:
+    """The error for a tool output, at this place of the context, that no call before it waits for."""
+    message = f"No call waits for the tool output with call_id '{item.get('call_id', '')!s:.100}'."
+    return ApiError("invalid_value", message, param=f"input[{place}].call_id")
 
 
 def unsupported(path: str, what: str) -> ApiError:

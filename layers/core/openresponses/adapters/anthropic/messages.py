@@ -28,6 +28,7 @@ import orjson
 
 from ...protocol.errors import ApiError
 from ..base import Turn
+from ..messages import no_call_for
 from . import content, hosted, unwrap
 from .thinking import THINKING_TYPES
 from .tools import Toolbox
@@ -48,6 +49,7 @@ def conversation(turn: Turn, box: Toolbox) -> tuple[list[Json], list[Json], list
     for place, item in enumerate(turn.input):
         writer.add(place, item)
     writer.flush_results()
+    writer.check_outputs()
     messages = _arranged(writer.messages, native_system=bool(turn.profile.options.get("system_messages")))
     if not messages:
         if not writer.from_items:
@@ -111,6 +113,12 @@ class _Writer:
         pending.sort(key=lambda call: call[1][0] if call[1] else len(self.turn.input))
         results = [self._result(call_id, found) for call_id, found in pending]
         self.messages.append({"role": "user", "content": results})
+
+    def check_outputs(self) -> None:
+        """Raises ApiError for an output that answers no call, or one that has its result already."""
+        left = min((place for waiting in self._outputs.values() for place, _ in waiting), default=None)
+        if left is not None:
+            raise no_call_for(left, self.turn.input[left])
 
     def _message(self, place: int, item: Json) -> None:
         role, param = item["role"], f"input[{place}].content"

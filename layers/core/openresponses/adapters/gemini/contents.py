@@ -23,7 +23,7 @@ import orjson
 
 from ...protocol.errors import ApiError
 from ..base import Json, Turn
-from ..messages import CLIENT_CALLS, LEFT_OUT, OUTPUTS, Part, dump, text_of
+from ..messages import CLIENT_CALLS, LEFT_OUT, OUTPUTS, Part, dump, no_call_for, text_of
 from ..tools import wire_name
 from .media import IN_RESULTS, media_part, mime_of
 
@@ -43,9 +43,7 @@ class Contents:
         self.system: list[Json] = []
         self.contents: list[Json] = []
         self.ignored: set[str] = set()
-        given = turn.request.get("input")
-        self._first_own = len(turn.input) - (len(given) if isinstance(given, list) else 1)
-        self._results: dict[str, list[tuple[Any, str]]] = {}  # by call id: outputs and their paths, in order
+        self._results: dict[str, list[tuple[Any, int]]] = {}  # by call id: outputs and their places, in order
         self._calls: list[tuple[str, str]] = []  # of the model's open turn: call id, name
         self._signature: str | None = None  # of the call that follows
         self._hosted_from: int | None = None  # where the parts of the hosted item just written begin
@@ -62,15 +60,16 @@ class Contents:
         if self.turn.instructions:
             self.system.append({"text": self.turn.instructions})
         for n in range(head):
-            self.system += self._parts(items[n]["content"], f"{self._path(n)}.content")
+            self.system += self._parts(items[n]["content"], f"input[{n}].content")
         for n, item in enumerate(items):
             if item["type"] in OUTPUTS:
-                self._results.setdefault(item["call_id"], []).append(
-                    (item["output"], f"{self._path(n)}.output")
-                )
+                self._results.setdefault(item["call_id"], []).append((item["output"], n))
         for n, item in enumerate(items[head:], head):
-            self._item(item, self._path(n))
+            self._item(n, item, f"input[{n}]")
         self._answer_calls()
+        left = min((n for waiting in self._results.values() for _, n in waiting), default=None)
+        if left is not None:
+            raise no_call_for(left, items[left])
         if self.system and not self.options.get("system", True):
             first = {"role": "user", "parts": self.system}
             self.contents, self.system = [first, *self.contents], []
@@ -84,11 +83,7 @@ class Contents:
                 {"role": "user", "parts": [*self.contents[0]["parts"], *self.contents[1]["parts"]]}
             ]
 
-    def _path(self, index: int) -> str:
-        """Where an item stands in the client's request; items of earlier turns stand nowhere in it."""
-        return f"input[{index - self._first_own}]" if index >= self._first_own else "previous_response_id"
-
-    def _item(self, item: Json, path: str) -> None:
+    def _item(self, place: int, item: Json, path: str) -> None:
         kind = item["type"]
         hosted_from, self._hosted_from = self._hosted_from, None
         if kind == "message":
@@ -108,7 +103,7 @@ class Contents:
             self._call(item.get("call_id") or item["id"], kind.removesuffix("_call"), asked)
         elif kind == "mcp_call":
             output = item.get("output") if item.get("error") is None else dump({"error": item["error"]})
-            self._results.setdefault(item["id"], []).append((output or "", path))
+            self._results.setdefault(item["id"], []).append((output or "", place))
             self._call(item["id"], wire_name(item["name"], None), _arguments(item.get("arguments") or ""))
         elif kind in HOSTED:
             self._hosted_from = len(self._turn("model")) if hosted_from is None else hosted_from
@@ -216,8 +211,9 @@ class Contents:
                 raise ApiError(
                     "invalid_value", f"No tool output found for the call {call_id!r:.100}.", param="input"
                 )
-            output, path = waiting.pop(0)
-            self._append("user").append(self._result(call_id, name, output, path, media))
+            output, place = waiting.pop(0)
+            made = self._result(call_id, name, output, f"input[{place}].output", media)
+            self._append("user").append(made)
         if media:
             self._append("user").extend(media)
 
