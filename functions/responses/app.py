@@ -19,7 +19,7 @@ from openresponses.store.dynamodb import DynamoDBStore  # noqa: E402
 from openresponses.store.dynamodb_keys import DynamoDBKeys  # noqa: E402
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from starlette.requests import HTTPConnection
 
 settings = Settings.load(os.environ)
 Logger(service="openresponses", level=settings.log_level)  # the parent of the gateway's own loggers
@@ -27,7 +27,7 @@ store = DynamoDBStore(os.environ["TABLE_NAME"], int(settings.history_ttl_days * 
 keys = DynamoDBKeys(os.environ["TABLE_NAME"])
 
 
-async def tenant_of(request: Request) -> str:
+async def tenant_of(request: HTTPConnection) -> str:
     """The authorizer's tenant; behind a front door without our authorizer, the key is checked here."""
     tenant: str | None = request.scope.get("openresponses.tenant")
     return tenant or await keys.tenant_of(request.headers.get("authorization"))

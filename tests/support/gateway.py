@@ -74,6 +74,7 @@ class Server:
             self._ready.set()
 
     async def _serve(self) -> None:
+        from openresponses.cli import websocket_options
         from openresponses.http.app import create_app
         from openresponses.secrets import EnvironmentSecrets
         from openresponses.settings import Settings
@@ -83,7 +84,9 @@ class Server:
         store = SQLiteStore(":memory:", int(settings.history_ttl_days * 86400))
         self._count(store)
         app = create_app(settings, store, EnvironmentSecrets(self.environ))
-        config = uvicorn.Config(app, port=0, log_level="error", ws="none", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            app, port=0, log_level="error", timeout_graceful_shutdown=1, **websocket_options(settings)
+        )
         self._server = uvicorn.Server(config)
         serving = asyncio.ensure_future(self._server.serve())
         while not self._server.started and not serving.done():

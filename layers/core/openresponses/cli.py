@@ -14,7 +14,7 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .settings import Settings, SettingsError
@@ -106,7 +106,7 @@ def serve(given: argparse.Namespace) -> int:
     app = create_app(settings, store, EnvironmentSecrets(environ), sealer=Sealer(keys))
     config = uvicorn.Config(
         app,
-        ws="none",
+        **websocket_options(settings),
         lifespan="on",
         log_config=None,
         access_log=False,
@@ -122,6 +122,18 @@ def serve(given: argparse.Namespace) -> int:
 
 
 def environment() -> dict[str, str]:
+def websocket_options(settings: Settings) -> dict[str, Any]:
+    """uvicorn's: what is a little too large is refused by the gateway, with a reason, what is more ends the connection
+    (1009). Compression costs memory for each connection, and time for each event."""
+    return {
+        "ws": "websockets-sansio",
+        "ws_max_size": 2 * settings.max_body_bytes,
+        "ws_ping_interval": 20.0,
+        "ws_ping_timeout": 60.0,
+        "ws_per_message_deflate": False,
+    }
+
+
     """The environment on top of the file `.env` in the current folder; empty variables count as not set."""
     from dotenv import dotenv_values
 

@@ -34,6 +34,7 @@ class Assembler:
     output          the items as they are stored, provider state included
     events          what has happened since the last take()
     include         the request's `include`: what the client wants to see
+    error_event     whether a failure is said by an `error` event too, before `response.failed`
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Assembler:
         provider: str,
         include: Collection[str],
         reasoning_events: str = "summary",
+        error_event: bool = True,
         clock: Callable[[], float],
     ) -> None:
         self.response = response
@@ -50,6 +52,7 @@ class Assembler:
         self.provider = provider
         self.include = include
         self.reasoning_events = reasoning_events
+        self.error_event = error_event
         self.output: list[Json] = []
         self.events: list[Event] = []
         self.finish: base.Finished | None = None
@@ -105,7 +108,8 @@ class Assembler:
         self.start()
         self._close_all(incomplete=True)
         body = error.body()
-        self.emit("error", error=body)
+        if self.error_event:
+            self.emit("error", error=body)
         return self._terminal("failed", error={key: body[key] for key in ("code", "message", "type")})
 
     def stored(self) -> Json:

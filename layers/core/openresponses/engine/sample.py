@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 import httpx
 
-from ..adapters.base import Adapter, Delta, Failed, Finished, Json, Reader, Turn, UpstreamRequest
+from ..adapters.base import Adapter, Delta, Failed, Finished, Json, Reader, Turn, UpstreamRequest, Usage
 from ..catalog import Provider
 from ..protocol.errors import ApiError
 from ..upstream.client import Answer
@@ -211,7 +211,9 @@ class UpstreamSample:
                 type(error).__name__,
                 exc_info=_place(error),
             )
-            deltas.append(self._unreadable("something that cannot be read"))
+            # After the provider's own end only a cut tail can follow: the answer is whole.
+            if not self._finished and not any(type(delta) is Finished for delta in deltas):
+                deltas.append(self._unreadable("something that cannot be read"))
         for delta in deltas:
             kind = type(delta)
             if kind is Finished:
@@ -294,6 +296,20 @@ class EchoSample:
             if deltas:
                 return deltas
         return None
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+
+class NoSample:
+    """`generate: false`, a prewarm: the turn is answered, and can be continued, without the model."""
+
+    async def open(self) -> list[Delta]:
+        return [Usage(0, 0), Finished(None)]
+
+    async def deltas(self) -> AsyncGenerator[list[Delta]]:
+        return
+        yield
 
     async def aclose(self) -> None:
         """Nothing is held."""

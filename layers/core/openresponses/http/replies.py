@@ -34,10 +34,9 @@ class JsonResponse(Response):
 
 
 def error_response(error: ApiError) -> JsonResponse:
-    """The error as an HTTP reply; a 429 or 503 always says when to come back."""
-    headers = {}
-    if error.status in (429, 503) or error.retry_after is not None:
-        headers["retry-after"] = str(max(1, round(error.retry_after or 1)))
+    """The error as an HTTP reply."""
+    seconds = error.wait_seconds()
+    headers = {} if seconds is None else {"retry-after": str(seconds)}
     return JsonResponse({"error": error.body()}, status_code=error.status, headers=headers)
 
 

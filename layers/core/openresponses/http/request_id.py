@@ -6,6 +6,9 @@ import os
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+# The reply to an HTTP request, to an upgrade that is accepted, and to one that is not.
+STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
+
 
 class RequestIds:
     """ASGI middleware that names each request; `scope["openresponses.request_id"]` holds the name."""
@@ -14,7 +17,7 @@ class RequestIds:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         request_id = f"req_{os.urandom(16).hex()}"
@@ -22,7 +25,7 @@ class RequestIds:
         header = (b"x-request-id", request_id.encode())
 
         async def send_named(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in STARTS:
                 message["headers"] = [*message.get("headers", ()), header]
             await send(message)
 

@@ -35,6 +35,7 @@ ERRORS: dict[str, ErrorKind] = {
     "context_length_exceeded": INVALID,
     "invalid_prompt": INVALID,
     "message_too_large": INVALID,
+    "websocket_connection_limit_reached": INVALID,
     "invalid_api_key": ErrorKind(401, "authentication"),
     "permission_denied": ErrorKind(403, "permission"),
     "not_found": NOT_FOUND,
@@ -85,6 +86,12 @@ class ApiError(Exception):
     @property
     def status(self) -> int:
         return self.kind.status
+
+    def wait_seconds(self) -> int | None:
+        """What `Retry-After` says: a 429 or 503 always says when to come back."""
+        if self.status not in (429, 503) and self.retry_after is None:
+            return None
+        return max(1, round(self.retry_after or 1))
 
     def body(self) -> dict[str, Any]:
         """The error object, as in an HTTP error body and in the stream's `error` event."""

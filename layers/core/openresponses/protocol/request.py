@@ -106,6 +106,7 @@ class CreateResponse(TypedDict):
     stream: NotRequired[bool | None]
     stream_options: NotRequired[StreamOptions | None]
     background: NotRequired[bool | None]
+    generate: NotRequired[bool | None]
     store: NotRequired[bool | None]
     service_tier: NotRequired[Annotated[str, Field(max_length=64)] | None]
     safety_identifier: NotRequired[Annotated[str, Field(max_length=512)] | None]
@@ -197,6 +198,8 @@ def _path(steps: list[int | str]) -> str:
 def _check_presence(request: Json) -> None:
     if not request.get("model"):
         raise _missing("model")
+    if request.get("generate") is False:  # a prewarm may come before there is anything to say
+        return
     if (
         not request.get("input")
         and not request.get("previous_response_id")
