@@ -44,6 +44,7 @@ ERROR_MEANINGS = {
     "context_length_exceeded": "The input is longer than the model's context window",
     "invalid_prompt": "The provider refuses the content of the input",
     "message_too_large": "Reserved; nothing answers it yet",
+    "websocket_connection_limit_reached": "The WebSocket has been open for as long as one may be",
     "invalid_api_key": "No key, or one that is unknown, expired or disabled",
     "permission_denied": "On AWS, API Gateway: this key may not do that",
     "not_found": "There is nothing at this path",
@@ -198,7 +199,13 @@ def settings() -> str:
 
 def errors() -> str:
     rows = [
-        (code(name), kind.status, code(kind.type), "yes" if kind.retryable else "", ERROR_MEANINGS[name])
+        (
+            code(name),
+            kind.status,
+            code(kind.type),
+            "yes" if kind.retryable else "",
+            ERROR_MEANINGS.get(name, ""),
+        )
         for name, kind in sorted(ERRORS.items(), key=lambda row: row[1].status)
     ]
     return table(("`code`", "HTTP status", "`type`", "A retry can help", "When"), rows)

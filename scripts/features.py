@@ -157,7 +157,10 @@ TOOLS = (
         "gateway",
     ),
     Feature(
-        "`parallel_tool_calls`: false", {"tools": [FUNCTION], "parallel_tool_calls": False}, beside=OFFERED
+        "`parallel_tool_calls`: false",
+        {"tools": [FUNCTION], "parallel_tool_calls": False},
+        beside=OFFERED,
+        same="gateway",
     ),
 )
 OUTPUT = (

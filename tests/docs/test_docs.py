@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -59,13 +60,12 @@ def test_a_stale_table_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 # --------------------------------------------------------------------------- sessions
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """(URL, greeting) of `openresponses serve` as a new user starts it: no key, an empty data folder."""
-    home = tmp_path_factory.mktemp("home")
+@contextmanager
+def serving(home: Path, **environ: str) -> Iterator[tuple[str, str]]:
+    """(URL, greeting) of `openresponses serve`, started in `home` with nothing else in its environment."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     command = [sys.executable, "-m", "openresponses", "serve", "--port", "0"]
-    environ = {**kept, "HOME": str(home), "XDG_DATA_HOME": str(home)}
+    environ = {**kept, "HOME": str(home), "XDG_DATA_HOME": str(home), **environ}
     with subprocess.Popen(command, cwd=home, env=environ, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
@@ -75,6 +75,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
             yield found[0], greeting
         finally:
             process.terminate()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """As a new user starts it: no key, an empty data folder."""
+    with serving(tmp_path_factory.mktemp("home")) as server:
+        yield server
 
 
 def run(commands: str, url: str, folder: Path) -> str:
@@ -123,6 +130,19 @@ def test_the_python_of_the_readme(served: tuple[str, str], capsys: pytest.Captur
     exec(program.replace(ADDRESS, served[0]), scope)
     scope["client"].close()  # type: ignore[attr-defined]
     assert "My name is Alice." in capsys.readouterr().out
+
+
+def test_the_tool_of_the_guide(tmp_path: Path) -> None:
+    """docs/tools.md: the function and the file that names it, as printed; the time of day differs."""
+    blocks = FENCE.findall((ROOT / "docs/tools.md").read_text())
+    by_language = {language: text for language, text in reversed(blocks)}  # the first of each
+    (tmp_path / "clock.py").write_text(by_language["python"])
+    (tmp_path / "tools.toml").write_text(by_language["toml"])
+    with serving(tmp_path, PYTHONPATH=".", OPENRESPONSES_CONFIG="tools.toml") as (url, _):
+        printed = run(by_language["sh"], url, tmp_path)
+    clock = re.compile(r"\d\d:\d\d")
+    assert len(clock.findall(printed)) == 2
+    assert clock.sub("TIME", printed) == clock.sub("TIME", by_language["text"])
 
 
 @pytest.mark.parametrize(
@@ -199,7 +219,7 @@ SOURCES = [*(ROOT / "layers").rglob("*.py"), *(ROOT / "functions").rglob("*.py")
 @every_page
 def test_variables_that_are_named_exist(page: Path) -> None:
     text = page.read_text()
-    known = {row.variable for row in TABLE} | {"HOUSE_API_KEY"}  # the example of docs/providers.md
+    known = {row.variable for row in TABLE} | {"HOUSE_API_KEY"}  # an example
     for provider in Catalog.load(None).providers.values():
         known |= {provider.key_variable, provider.base_url_variable}
     unknown = set(
