@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import __version__
+from . import __version__, aws_cli
 from .settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -55,10 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="SQLite file of the history, or :memory: (default: in your data folder)",
     )
     command.set_defaults(run=serve)
+    aws_cli.add_commands(commands)
     given = parser.parse_args(arguments)
     try:
         code: int = given.run(given)
-    except (SettingsError, CommandError) as error:
+    except (SettingsError, CommandError, aws_cli.StackError) as error:
         print(f"openresponses: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
@@ -121,7 +122,6 @@ def serve(given: argparse.Namespace) -> int:
     return 0
 
 
-def environment() -> dict[str, str]:
 def websocket_options(settings: Settings) -> dict[str, Any]:
     """uvicorn's: what is a little too large is refused by the gateway, with a reason, what is more ends the connection
     (1009). Compression costs memory for each connection, and time for each event."""
@@ -134,6 +134,7 @@ def websocket_options(settings: Settings) -> dict[str, Any]:
     }
 
 
+def environment() -> dict[str, str]:
     """The environment on top of the file `.env` in the current folder; empty variables count as not set."""
     from dotenv import dotenv_values
 
