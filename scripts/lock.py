@@ -22,6 +22,8 @@ SERVE = "requirements-serve.txt"
 DEV = "requirements-dev.txt"
 SAM = "requirements-sam.txt"
 UV = "scripts/requirements-uv.txt"
+CLIENTS = "requirements-clients.txt"
+CLIENTS_2 = "requirements-clients-openai2.txt"
 SERVER = ["pyproject.toml", "--extra", "serve", "--group", "build"]
 
 # lock file → what it holds, what uv compiles into it, the lock whose versions it must repeat (the widest first,
@@ -32,6 +34,8 @@ LOCKS: dict[str, tuple[str, list[str], str | None]] = {
     LAYER: ("what ships in the Lambda layer", ["pyproject.toml"], SERVE),
     SAM: ("AWS's SAM CLI, for `make sam-venv`", ["--group", "pyproject.toml:sam"], None),
     UV: ("uv, for `make lock`", ["--group", "pyproject.toml:lock"], None),
+    CLIENTS: ("client libraries, for `make test-clients`", ["--group", "pyproject.toml:clients"], None),
+    CLIENTS_2: ("those that ask for openai 2", ["--group", "pyproject.toml:clients-openai2"], None),
 }
 OPTIONS = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-config", "--quiet"]
 OPTIONS += ["--no-header", "--no-emit-index-url", "--no-emit-find-links"]
