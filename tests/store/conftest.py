@@ -11,7 +11,8 @@ from uuid import uuid4
 import pytest
 from moto.server import ThreadedMotoServer
 from openresponses.store.base import Store
-from openresponses.store.dynamodb import DynamoDBStore, make_client
+from openresponses.store.dynamodb import DynamoDBStore
+from openresponses.store.dynamodb_table import make_client
 from openresponses.store.sqlite import SQLiteStore
 
 from .records import TTL, Clock

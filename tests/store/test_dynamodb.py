@@ -20,8 +20,10 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.config import Config
 from openresponses.store import dynamodb as module
+from openresponses.store import dynamodb_table
 from openresponses.store.base import ChainNotFound, ChainTooLong, StoredResponse, StoreUnavailable
-from openresponses.store.dynamodb import DynamoDBStore, make_client
+from openresponses.store.dynamodb import DynamoDBStore
+from openresponses.store.dynamodb_table import make_client
 
 from .records import NOW, TENANT, TTL, Clock, Words, chat, turn
 
@@ -395,7 +397,7 @@ async def test_keys_left_over_are_asked_for_again(dynamodb: DynamoDBStore, clien
 async def test_keys_left_over_for_ever_are_an_error(
     dynamodb: DynamoDBStore, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BATCH_PAUSES", (0.0, 0.01))
+    monkeypatch.setattr(dynamodb_table, "BATCH_PAUSES", (0.0, 0.01))
     turns = await chat(dynamodb, 3)
 
     def nothing(parsed: Any, **_: Any) -> None:

@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
-from typing import Any, TypeVar
+from functools import cached_property, partial
+from typing import Any
 
+from .background import Jobs
 from .base import MAX_CHAIN, ChainNotFound, ChainTooLong, Json, StoredResponse, StoreUnavailable
 from .codec import nameable, pack, require_nameable, unpack_ids
 from .dynamodb_layout import (
@@ -33,7 +32,6 @@ from .dynamodb_layout import (
     beside,
     checkpoint_row,
     key,
-    key_of,
     number,
     parent_of,
     partition,
@@ -41,35 +39,13 @@ from .dynamodb_layout import (
     record_of_rows,
     rows_of_turn,
 )
+from .dynamodb_table import ConditionFailed, Table, chunks, make_client
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 COMPRESS_FROM = 512  # bytes; every KB written is paid for
 TRANSACTION_ROWS = 11  # full rows within DynamoDB's 4 MB for a transaction
-BATCH_KEYS = 40  # full rows within a BatchGetItem's 16 MB: only throttling leaves keys unprocessed
-BATCH_PAUSES = (0.05, 0.2, 0.8)  # seconds before throttled keys are asked for again
-THREADS = 16  # calls side by side
 KNOWN_LINEAGES = 1024  # turns whose place in their chain is remembered
-
-
-def make_client() -> Any:
-    """boto3's DynamoDB client for the environment's region, credentials and AWS_ENDPOINT_URL."""
-    import boto3
-    from botocore.config import Config
-
-    config = Config(
-        connect_timeout=1,
-        read_timeout=3,
-        retries={"mode": "standard", "total_max_attempts": 3},
-        max_pool_connections=THREADS,
-        tcp_keepalive=True,
-    )
-    return boto3.client("dynamodb", config=config)
-
-
-class _ConditionFailed(StoreUnavailable):
-    pass
 
 
 class DynamoDBStore:
@@ -88,29 +64,35 @@ class DynamoDBStore:
         *,
         client: Callable[[], Any] = make_client,
     ) -> None:
-        self._table = table_name
+        self._table = Table(table_name, client)
         self._ttl = ttl_seconds
         self._clock = clock
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
-        self._closed = False
-        self._make_client = client
-        self._client: Any = None
-        self._client_lock = threading.Lock()
         self._lineages: OrderedDict[Key, Lineage] = OrderedDict()
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """See JobStore."""
+        from .dynamodb_jobs import DynamoDBJobs
+
+        return DynamoDBJobs(self._table, self.rows_of, self._clock)
 
     # ----------------------------------------------------------------------- the protocol
 
     async def put(self, tenant: str, record: StoredResponse) -> None:
         """See Store. One write; what is too large for one transaction is written before it, the head always last."""
+        for together in chunks(await self.rows_of(tenant, record), TRANSACTION_ROWS):
+            await self._table.write(together)
+
+    async def rows_of(self, tenant: str, record: StoredResponse) -> list[Json]:
+        """The rows of `record`, in the order in which they are to be written. Raises ValueError for a bad name."""
         require_nameable(tenant, record)
         lineage = await self._place(tenant, record.previous_response_id)
-        body = await self._in_thread(partial(pack, record, compress_from=COMPRESS_FROM))
+        body = await self._table.in_thread(partial(pack, record, compress_from=COMPRESS_FROM))
         rows = rows_of_turn(tenant, record, lineage, body)
         if lineage.has_checkpoint and (ancestors := await self._ancestors(tenant, lineage)) is not None:
             rows.insert(0, checkpoint_row(tenant, record, ancestors))
-        for together in _chunks(rows, TRANSACTION_ROWS):
-            await self._write(together)
         self._remember(tenant, record.id, lineage)
+        return rows
 
     async def get(self, tenant: str, response_id: str) -> StoredResponse | None:
         head = await self._head(tenant, response_id)
@@ -142,16 +124,13 @@ class DynamoDBStore:
         if not nameable(tenant, response_id):
             return False
         pk = partition(tenant, response_id)
-        answer = await self._on_table("delete_item", Key=key(pk, HEAD), ReturnValues="ALL_OLD")
-        rest = [row_key async for row_key in self._keys(pk)]
-        await asyncio.gather(*(self._on_table("delete_item", Key=key(*row_key)) for row_key in rest))
+        answer = await self._table.on_table("delete_item", Key=key(pk, HEAD), ReturnValues="ALL_OLD")
+        rest = [row_key async for row_key in self._table.keys(pk)]
+        await asyncio.gather(*(self._table.on_table("delete_item", Key=key(*row_key)) for row_key in rest))
         return "Attributes" in answer and self._alive(answer["Attributes"])
 
     async def close(self) -> None:
-        self._closed = True
-        await asyncio.to_thread(self._threads.shutdown)
-        if self._client is not None:
-            self._client.close()
+        await self._table.close()
 
     # ----------------------------------------------------------------------- chains
 
@@ -162,7 +141,7 @@ class DynamoDBStore:
         known = self._lineages.get((tenant, parent))
         if known is None:
             pk = partition(tenant, parent)
-            head = await self._row(pk, HEAD, ProjectionExpression="chain_length, ancestors")
+            head = await self._table.row(pk, HEAD, ProjectionExpression="chain_length, ancestors")
             known = Lineage.of_row(head) if head else ROOT
         return known.of_child(parent)
 
@@ -176,12 +155,12 @@ class DynamoDBStore:
         """Every ancestor's id, nearest first; None if the checkpoint that knows them is gone."""
         if lineage.checkpoint is None:
             return lineage.ancestors
-        row = await self._row(partition(tenant, lineage.checkpoint), CHAIN)
+        row = await self._table.row(partition(tenant, lineage.checkpoint), CHAIN)
         return lineage.ancestors + unpack_ids(row["ancestors"]["B"]) if row else None
 
     async def _heads(self, tenant: str, ids: Sequence[str]) -> dict[str, Json]:
         """The heads that are there, in the order of `ids`."""
-        rows = await self._rows((partition(tenant, id), HEAD) for id in dict.fromkeys(ids))
+        rows = await self._table.rows((partition(tenant, id), HEAD) for id in dict.fromkeys(ids))
         heads = ((id, rows.get((partition(tenant, id), HEAD))) for id in ids)
         return {id: head for id, head in heads if head is not None}
 
@@ -216,8 +195,8 @@ class DynamoDBStore:
         return [replace(r, expires_at=expires_at) if r.id in stale else r for r in records]
 
     async def _renew(self, row_key: Key, expires_at: int) -> None:
-        with suppress(_ConditionFailed):
-            await self._on_table(
+        with suppress(ConditionFailed):
+            await self._table.on_table(
                 "update_item",
                 Key=key(*row_key),
                 UpdateExpression="SET expires_at = :new",
@@ -233,12 +212,14 @@ class DynamoDBStore:
     async def _head(self, tenant: str, response_id: str) -> Json | None:
         if not nameable(tenant, response_id):
             return None
-        head = await self._row(partition(tenant, response_id), HEAD)
+        head = await self._table.row(partition(tenant, response_id), HEAD)
         return head if head and self._alive(head) else None
 
     async def _records(self, tenant: str, heads: dict[str, Json]) -> dict[str, StoredResponse]:
         """The records of these heads, joined with their overflow; without those whose overflow is gone by now."""
-        rest = await self._rows((partition(tenant, id), sk) for id in heads for sk in parts_of(heads[id]))
+        rest = await self._table.rows(
+            (partition(tenant, id), sk) for id in heads for sk in parts_of(heads[id])
+        )
 
         def join() -> dict[str, StoredResponse]:
             records = {}
@@ -248,88 +229,4 @@ class DynamoDBStore:
                     records[id] = record_of_rows(id, head, [part for part in parts if part])
             return records
 
-        return await self._in_thread(join)
-
-    async def _row(self, pk: str, sk: str, **projection: str) -> Json | None:
-        answer = await self._on_table("get_item", Key=key(pk, sk), ConsistentRead=True, **projection)
-        return answer.get("Item")
-
-    async def _rows(self, keys: Iterable[Key]) -> dict[Key, Json]:
-        """Those of the rows that exist, fetched side by side."""
-        batches = await asyncio.gather(*(self._batch(batch) for batch in _chunks(list(keys), BATCH_KEYS)))
-        return {key_of(row): row for rows in batches for row in rows}
-
-    async def _batch(self, keys: Sequence[Key]) -> list[Json]:
-        wanted: Json = {self._table: {"Keys": [key(*row_key) for row_key in keys], "ConsistentRead": True}}
-        rows: list[Json] = []
-        pauses = iter(BATCH_PAUSES)
-        while wanted:
-            answer = await self._call("batch_get_item", RequestItems=wanted)
-            found = answer["Responses"].get(self._table, [])
-            rows += found
-            wanted = answer.get("UnprocessedKeys", {})
-            if wanted and not found:
-                pause = next(pauses, None)
-                if pause is None:
-                    raise StoreUnavailable("DynamoDB batch_get_item: keys left unprocessed")
-                await asyncio.sleep(pause)
-        return rows
-
-    async def _keys(self, pk: str) -> AsyncIterator[Key]:
-        """The keys of all rows under `pk`."""
-        page: Json = {}
-        while True:
-            answer = await self._on_table(
-                "query",
-                KeyConditionExpression="pk = :pk",
-                ExpressionAttributeValues={":pk": {"S": pk}},
-                ProjectionExpression="pk, sk",
-                ConsistentRead=True,
-                **page,
-            )
-            for row in answer["Items"]:
-                yield key_of(row)
-            if "LastEvaluatedKey" not in answer:
-                return
-            page = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
-
-    async def _write(self, rows: Sequence[Json]) -> None:
-        if len(rows) == 1:
-            await self._on_table("put_item", Item=rows[0])
-        else:
-            puts = [{"Put": {"TableName": self._table, "Item": row}} for row in rows]
-            await self._call("transact_write_items", TransactItems=puts)
-
-    # ----------------------------------------------------------------------- calls
-
-    async def _on_table(self, operation: str, **arguments: Any) -> Json:
-        return await self._call(operation, TableName=self._table, **arguments)
-
-    async def _call(self, operation: str, **arguments: Any) -> Json:
-        return await self._in_thread(partial(self._invoke, operation, arguments))
-
-    async def _in_thread(self, job: Callable[[], T]) -> T:
-        if self._closed:
-            raise StoreUnavailable("the store is closed")
-        return await asyncio.get_running_loop().run_in_executor(self._threads, job)
-
-    def _invoke(self, operation: str, arguments: Json) -> Json:
-        """One call, in a thread. What it raises carries DynamoDB's error code, never its message: that may quote."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            with self._client_lock:
-                if self._client is None:
-                    self._client = self._make_client()
-            answer: Json = getattr(self._client, operation)(**arguments)
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            kind = _ConditionFailed if code == "ConditionalCheckFailedException" else StoreUnavailable
-            raise kind(f"DynamoDB {operation}: {code}") from None
-        except BotoCoreError as error:
-            raise StoreUnavailable(f"DynamoDB {operation}: {type(error).__name__}") from None
-        return answer
-
-
-def _chunks(rows: list[T], size: int) -> list[list[T]]:
-    return [rows[start : start + size] for start in range(0, len(rows), size)]
+        return await self._table.in_thread(join)

@@ -21,7 +21,7 @@ from typing import Any
 
 from ..protocol.errors import ApiError
 from .codec import FORMAT
-from .dynamodb import make_client
+from .dynamodb_table import make_client
 
 TENANT = re.compile(r"[a-z0-9-]{1,64}")
 PREFIX = "or-"

@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 from .base import MAX_CHAIN, ChainNotFound, ChainTooLong, StoredResponse, StoreUnavailable
 from .codec import FORMAT, nameable, pack, require_nameable, unpack
+from .sqlite_jobs import SCHEMA as JOBS_SCHEMA
+from .sqlite_jobs import SQLiteJobs
 from .sqlite_threads import Worker, commit, each
 
 log = logging.getLogger(__name__)
@@ -100,6 +102,7 @@ class SQLiteStore:
             raise StoreUnavailable(f"{path}: {error}") from error
         self._writer = Worker(writer, "store-writer", commit)
         self._reader = Worker(reader, "store-reader", each) if reader else self._writer
+        self.jobs = SQLiteJobs(self._writer, self._reader, clock)
 
     async def put(self, tenant: str, record: StoredResponse) -> None:
         """See Store. `record` must not change before this returns: it is packed in the writer's thread."""
@@ -230,6 +233,9 @@ def _prepare(connection: sqlite3.Connection) -> None:
         for statement in filter(str.strip, SCHEMA.split(";")):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    if version <= SCHEMA_VERSION:
+        for statement in JOBS_SCHEMA:  # what release 0.1 did not have, and does not mind
+            connection.execute(statement)
     connection.execute("COMMIT")
     if version > SCHEMA_VERSION:
         raise StoreUnavailable(f"the file has schema {version}, this release knows {SCHEMA_VERSION}")
