@@ -57,6 +57,9 @@ def sse(body: bytes, *, ragged: bool) -> Iterator[Any]:
     for n, record in enumerate(records):
         if n == len(records) - 1 and not ragged:
             return
+        if record.lstrip().startswith("{"):  # Gemini's way to fail in mid-stream: bare JSON
+            yield from _json(record)
+            continue
         lines = [line[5:].removeprefix(" ") for line in record.split("\n") if line.startswith("data:")]
         yield from _json("\n".join(lines))
 

@@ -92,7 +92,7 @@ def test_truncated(gateway: Gateway, record: Record, cuts: int) -> None:
         if record.dialect == "gemini" and readings[0].status:
             # its only end is EOF: what breaks off after a finishReason may be more of the answer
             readings.append(replace(readings[0], status=None, reason=None))
-        found = [compare(said, told) for said in readings]
+        found = [[d for d in compare(said, told) if not explained(record, d)] for said in readings]
         assert not all(found), f"cut at byte {place} of {len(record.body)}: " + "; ".join(found[0])
 
 
