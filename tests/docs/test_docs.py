@@ -161,6 +161,15 @@ def test_requests_in_the_guides(served: tuple[str, str], tmp_path: Path, command
     assert "data:" not in told or told.endswith("data: [DONE]\n\n")
 
 
+@every_page
+def test_configuration_files_that_are_shown_can_be_read(page: Path, tmp_path: Path) -> None:
+    for language, text in FENCE.findall(page.read_text()):
+        if language == "toml":
+            file = tmp_path / "models.toml"
+            file.write_text(text)
+            Catalog.load(str(file))
+
+
 # --------------------------------------------------------------------------- links and names
 
 
@@ -230,6 +239,12 @@ def test_variables_that_are_named_exist(page: Path) -> None:
         code = "\n".join(path.read_text() for path in SOURCES)
         unknown = {name for name in unknown if name not in code}
     assert not unknown
+
+
+@every_page
+def test_headers_that_are_named_exist(page: Path) -> None:
+    code = "\n".join(path.read_text() for path in SOURCES)
+    assert all(header in code for header in re.findall(r"x-openresponses-[a-z-]+", page.read_text()))
 
 
 @every_page
