@@ -15,7 +15,18 @@ from .provider import Provider, Scenario, Script
 
 # Every provider that the tests speak to, with the settings that lead there; one server plays them all, because each
 # provider API has paths of its own.
-ROWS = ("openai", "anthropic", "gemini", "groq", "mistral", "deepseek", "xai", "together", "openrouter", "vllm")
+ROWS = (
+    "openai",
+    "anthropic",
+    "gemini",
+    "groq",
+    "mistral",
+    "deepseek",
+    "xai",
+    "together",
+    "openrouter",
+    "vllm",
+)
 KEY = "test-key-of-the-scripted-provider"
 
 # Silences and limits of the tests, in seconds; no retries, so that one request is one provider call.
@@ -41,13 +52,15 @@ def environment(provider_url: str) -> dict[str, str]:
 class Server:
     """An ASGI app on a uvicorn server in a thread of its own; `url` once it is started."""
 
-    def __init__(self, environ: dict[str, str], **settings: Any) -> None:
+    def __init__(self, environ: dict[str, str], *, authenticate: Any = None, **settings: Any) -> None:
         self.environ = environ
+        self.authenticate = authenticate
         self.settings = {**SETTINGS, **settings}
         self.url = ""
         self.stored = 0  # responses written so far
         self.fail_store = False  # whether writing fails
         self.last_record: Any = None  # the last StoredResponse
+        self.store: Any = None
         self._server: uvicorn.Server | None = None
         self._failure: BaseException | None = None
         self._ready = threading.Event()
@@ -83,7 +96,8 @@ class Server:
         settings = Settings.load(self.environ, **self.settings)
         store = SQLiteStore(":memory:", int(settings.history_ttl_days * 86400))
         self._count(store)
-        app = create_app(settings, store, EnvironmentSecrets(self.environ))
+        self.store = store
+        app = create_app(settings, store, EnvironmentSecrets(self.environ), authenticate=self.authenticate)
         config = uvicorn.Config(
             app, port=0, log_level="error", timeout_graceful_shutdown=1, **websocket_options(settings)
         )
