@@ -6,6 +6,7 @@ Source: the specification, "previous_response_id".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +14,12 @@ from typing import Any
 from ..protocol.errors import ApiError
 from ..protocol.ids import hex_of, item_id, owner_of
 from ..store.base import ChainNotFound, ChainTooLong, Store, StoreUnavailable
+from .conversation import conversation_id, conversation_items
 
 Json = dict[str, Any]
 
 STATE = "reasoning.encrypted_content"
+INPUT_PLACE = re.compile(r"input\[(\d+)\](.*)")
 CONTINUABLE = frozenset({"completed", "incomplete"})
 CALL_OUTPUTS = frozenset(
     {
@@ -37,10 +40,21 @@ class Context:
     items: list[Json]
     own: list[Json]
 
+    def param(self, param: str | None) -> str | None:
+        """A place counted from the beginning of the context as the client counts it: from that of its own input."""
+        found = INPUT_PLACE.match(param or "")
+        if not found:
+            return param
+        place = int(found[1]) - (len(self.items) - len(self.own))
+        return f"input[{place}]{found[2]}" if place >= 0 else "previous_response_id"
+
 
 async def load_context(store: Store, tenant: str, request: Json, response_id: str) -> Context:
     """Reads what the request refers to and puts it in order. Raises ApiError naming what was not found."""
-    earlier = await _earlier_items(store, tenant, request.get("previous_response_id"))
+    if (conversation := conversation_id(request)) is not None:
+        earlier = _whole(await conversation_items(store.conversations, tenant, conversation))
+    else:
+        earlier = await _earlier_items(store, tenant, request.get("previous_response_id"))
     own = normalize_input(request.get("input", []), hex_of(response_id))
     known = {item["id"]: item for item in earlier if "id" in item}
     known |= {item["id"]: item for item in own if item["type"] != "item_reference"}
@@ -140,6 +154,18 @@ async def _resolve(store: Store, tenant: str, reference: Json, known: dict[str, 
         if item.get("id") == wanted:
             return item
     raise ApiError("item_not_found", f"Item with id '{wanted:.100}' not found.", param=f"input[{index}].id")
+
+
+def open_calls(items: list[Json]) -> list[Json]:
+    """The calls and requests for approval that still wait for an answer."""
+    answered = {item["call_id"] for item in items if item["type"] in CALL_OUTPUTS and "call_id" in item}
+    approved = {item.get("approval_request_id") for item in items}
+    return [
+        item
+        for item in items
+        if ("call_id" in item and item["type"] not in CALL_OUTPUTS and item["call_id"] not in answered)
+        or (item["type"] == "mcp_approval_request" and item.get("id") not in approved)
+    ]
 
 
 def _check_outputs(own: list[Json], earlier: list[Json]) -> None:

@@ -12,7 +12,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -156,7 +156,7 @@ def signature_schema(function: Callable[..., Any]) -> Json:
     """Description and parameters of a function, from its docstring and signature."""
     from pydantic import TypeAdapter
 
-    adapter: TypeAdapter[Any] = TypeAdapter(function)  # type: ignore[arg-type] - a callable is as good as a type
+    adapter: TypeAdapter[Any] = TypeAdapter(cast(Any, function))
     parameters = adapter.json_schema()
     if "properties" not in parameters:
         parameters = {"type": "object", "properties": {}}

@@ -15,6 +15,7 @@ from ..protocol.errors import ApiError
 from ..protocol.request import parse_json
 from ..protocol.websocket import ACKNOWLEDGEMENTS, envelope, parse_create
 from ..store.base import Store, StoredResponse
+from ..store.conversations import Conversations
 from .assembler import TERMINAL
 from .context import CONTINUABLE
 from .services import Services
@@ -33,6 +34,10 @@ class ConnectionStore:
         self._store = store
         self.chain_at_hand = chain_at_hand or []
         self._read: list[StoredResponse] = []  # the chain that the running turn continues
+
+    @property
+    def conversations(self) -> Conversations:
+        return self._store.conversations
 
     async def put(self, tenant: str, record: StoredResponse) -> None:
         await self._store.put(tenant, record)

@@ -17,6 +17,8 @@ from ..protocol.ids import new_response_id
 from ..protocol.response import new_response
 from ..store.base import StoredResponse, StoreUnavailable
 from .assembler import Assembler, Event
+from .context import CONTINUABLE
+from .conversation import conversation_id
 from .samples import Samples
 from .services import Services
 
@@ -147,6 +149,15 @@ class ResponseTurn:
             return
         try:
             await self._services.store.put(self._tenant, record)
+            await self._append_to_conversation(record)
         except StoreUnavailable as error:
             log.error("response %s was not stored: %s", self.response["id"], error)
             self.response["store"] = False
+
+    async def _append_to_conversation(self, record: StoredResponse) -> None:
+        conversation = conversation_id(self._request)
+        if conversation is None or record.status not in CONTINUABLE:
+            return
+        items = [*record.input, *record.response["output"]]
+        if not await self._services.store.conversations.append(self._tenant, conversation, items):
+            log.warning("conversation %s was deleted while a turn ran", conversation)

@@ -33,6 +33,9 @@ from ..secrets import Secrets
 from ..settings import Settings
 from ..store.base import Store, StoredResponse, StoreUnavailable
 from ..upstream.client import Upstream
+from .body import read_body
+from .conversations import ConversationRoutes
+from .context import ContextRoutes
 from .replies import JsonResponse, StreamReply, TurnReply, error_response
 from .request_id import RequestIds
 
@@ -93,9 +96,11 @@ class Gateway:
         return [
             Route("/v1/responses", self.create_response, methods=["POST"]),
             WebSocketRoute("/v1/responses", self.websocket),
+            *ContextRoutes(self).routes(),
             Route("/v1/responses/{response_id}", self.get_response, methods=["GET"]),
             Route("/v1/responses/{response_id}", self.delete_response, methods=["DELETE"]),
             Route("/v1/responses/{response_id}/input_items", self.list_input_items, methods=["GET"]),
+            *ConversationRoutes(self).routes(),
             Route("/v1/models", self.list_models, methods=["GET"]),
             Route("/v1/models/{model:path}", self.get_model, methods=["GET"]),
             Route("/healthz", self.health, methods=["GET"]),
@@ -132,11 +137,10 @@ class Gateway:
     async def create_response(self, request: Request) -> Any:
         tenant = await self.authenticate(request)
         body = parse_request(parse_json(await read_body(request, self.settings.max_body_bytes)))
-        for field in ("background", "conversation"):
-            if body.get(field):
-                raise ApiError(
-                    "unsupported_parameter", f"'{field}' is not supported by this gateway.", param=field
-                )
+        if body.get("background"):
+            raise ApiError(
+                "unsupported_parameter", "'background' is not supported by this gateway.", param="background"
+            )
         streaming = body.get("stream", False)
         deadline = request.scope.get("openresponses.deadline")
         turn = ResponseTurn(self.services, body, tenant=tenant, streaming=streaming, deadline=deadline)
@@ -219,24 +223,6 @@ def _not_found(response_id: str) -> ApiError:
 
 def _model(name: str, provider: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": provider}
-
-
-async def read_body(request: Request, limit: int) -> bytes:
-    """The request's body; ApiError if it is over `limit` bytes or compressed."""
-    too_large = ApiError("request_too_large", f"The request body is over {limit} bytes.")
-    encoding = request.headers.get("content-encoding", "identity")
-    if encoding != "identity":
-        raise ApiError("unsupported_value", f"A body with content-encoding {encoding!r:.40} cannot be read.")
-    declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > limit:
-        raise too_large
-    pieces, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise too_large
-        pieces.append(chunk)
-    return b"".join(pieces)
 
 
 # --------------------------------------------------------------------------- errors

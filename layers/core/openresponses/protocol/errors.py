@@ -43,6 +43,7 @@ ERRORS: dict[str, ErrorKind] = {
     "response_not_found": NOT_FOUND,
     "item_not_found": NOT_FOUND,
     "previous_response_not_found": NOT_FOUND,
+    "conversation_not_found": NOT_FOUND,
     "method_not_allowed": ErrorKind(405, "invalid_request"),
     "conflict": ErrorKind(409, "invalid_request"),
     "request_too_large": ErrorKind(413, "invalid_request"),

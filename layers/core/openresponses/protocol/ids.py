@@ -26,17 +26,27 @@ PREFIXES = {
     "mcp_list_tools": "mcpl",
     "mcp_approval_request": "mcpr",
 }
+CONVERSATION_ID = re.compile(r"conv_[0-9a-f]{32}")
 RESPONSE_ID = re.compile(r"resp_[0-9a-f]{32}")
 ITEM_ID = re.compile(r"[a-z]+_([0-9a-f]{32})_i?\d+")
 
 
 def new_response_id() -> str:
-    """A response id that sorts by time: UUID version 7 (RFC 9562) in hex."""
+    """A response id; it sorts by time."""
+    return f"resp_{_uuid7()}"
+
+
+def new_conversation_id() -> str:
+    return f"conv_{_uuid7()}"
+
+
+def _uuid7() -> str:
+    """UUID version 7 (RFC 9562) in hex."""
     milliseconds = time.time_ns() // 1_000_000
     value = milliseconds << 80 | int.from_bytes(os.urandom(10), "big")
     value = value & ~(0xF << 76) | 7 << 76
     value = value & ~(3 << 62) | 2 << 62
-    return f"resp_{value:032x}"
+    return f"{value:032x}"
 
 
 def hex_of(response_id: str) -> str:

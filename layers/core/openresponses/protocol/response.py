@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 def new_response(response_id: str, request: Json, created_at: int) -> Json:
     """A `queued` response with the request's settings, in the defaults of the specification where it had none."""
-    return {
+    response: Json = {
         "id": response_id,
         "object": "response",
         "created_at": created_at,
@@ -45,6 +45,10 @@ def new_response(response_id: str, request: Json, created_at: int) -> Json:
         "safety_identifier": request.get("safety_identifier"),
         "prompt_cache_key": request.get("prompt_cache_key"),
     }
+    conversation = request.get("conversation")
+    if conversation is not None:  # OpenAI's field; the specification has none
+        response["conversation"] = conversation if isinstance(conversation, dict) else {"id": conversation}
+    return response
 
 
 def echo_tool(tool: Json) -> Json:

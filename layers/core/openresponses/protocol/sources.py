@@ -1,6 +1,7 @@
 """Where images and files come from: a URL of a scheme that providers read, or base64 that can be read.
 
-Nothing is fetched. The gateway passes URLs on untouched, so a scheme that only means something on this machine is refused here.
+Nothing is fetched. The gateway passes URLs on untouched, so a scheme that only means something on
+this machine is refused here.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ SOURCES = {
 }
 
 
-def check_sources(given: str | list[Json] | None) -> None:
-    """Raises ApiError naming the first image, file, audio or video of the input that has no readable source."""
+def check_sources(given: str | list[Json] | None, name: str = "input") -> None:
+    """Raises ApiError naming the first image, file, audio or video of the items `name` that has no readable source."""
     if not isinstance(given, list):
         return
     for index, item in enumerate(given):
-        for place, part in _parts(item, f"input[{index}]"):
+        for place, part in _parts(item, f"{name}[{index}]"):
             if part["type"] in SOURCES:
                 _check_part(part, place)
             elif part["type"] == "input_audio":

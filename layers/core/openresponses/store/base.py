@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from .conversations import Conversations
+
 Json = dict[str, Any]
 
 MAX_CHAIN = 4096  # turns; a longer chain is ChainTooLong in every store
@@ -56,7 +58,10 @@ class StoreUnavailable(Exception):
 
 
 class Store(Protocol):
-    """Kept conversations. Every method may raise StoreUnavailable."""
+    """Kept responses, and conversations. Every method may raise StoreUnavailable."""
+
+    @property
+    def conversations(self) -> Conversations: ...
 
     async def put(self, tenant: str, record: StoredResponse) -> None:
         """Writes one response; it can be read by any process when this returns. Atomic."""

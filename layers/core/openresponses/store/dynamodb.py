@@ -23,6 +23,7 @@ from typing import Any
 from .background import Jobs
 from .base import MAX_CHAIN, ChainNotFound, ChainTooLong, Json, StoredResponse, StoreUnavailable
 from .codec import nameable, pack, require_nameable, unpack_ids
+from .conversations import Conversations
 from .dynamodb_layout import (
     CHAIN,
     HEAD,
@@ -68,6 +69,13 @@ class DynamoDBStore:
         self._ttl = ttl_seconds
         self._clock = clock
         self._lineages: OrderedDict[Key, Lineage] = OrderedDict()
+
+    @cached_property
+    def conversations(self) -> Conversations:
+        """See Store."""
+        from .dynamodb_conversations import DynamoDBConversations
+
+        return DynamoDBConversations(self._table, self._ttl, self._clock)
 
     @cached_property
     def jobs(self) -> Jobs:

@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 from .base import MAX_CHAIN, ChainNotFound, ChainTooLong, StoredResponse, StoreUnavailable
 from .codec import FORMAT, nameable, pack, require_nameable, unpack
+from .sqlite_conversations import SCHEMA as CONVERSATIONS_SCHEMA
+from .sqlite_conversations import SQLiteConversations
 from .sqlite_jobs import SCHEMA as JOBS_SCHEMA
 from .sqlite_jobs import SQLiteJobs
 from .sqlite_threads import Worker, commit, each
@@ -103,6 +105,7 @@ class SQLiteStore:
         self._writer = Worker(writer, "store-writer", commit)
         self._reader = Worker(reader, "store-reader", each) if reader else self._writer
         self.jobs = SQLiteJobs(self._writer, self._reader, clock)
+        self.conversations = SQLiteConversations(self._writer, self._reader, ttl_seconds, clock)
 
     async def put(self, tenant: str, record: StoredResponse) -> None:
         """See Store. `record` must not change before this returns: it is packed in the writer's thread."""
@@ -234,7 +237,10 @@ def _prepare(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     if version <= SCHEMA_VERSION:
-        for statement in JOBS_SCHEMA:  # what release 0.1 did not have, and does not mind
+        for statement in (
+            *JOBS_SCHEMA,
+            *CONVERSATIONS_SCHEMA,
+        ):  # what release 0.1 did not have, and does not mind
             connection.execute(statement)
     connection.execute("COMMIT")
     if version > SCHEMA_VERSION:

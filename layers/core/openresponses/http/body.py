@@ -1,0 +1,25 @@
+"""The body of a request: its bytes, within the limit."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from ..protocol.errors import ApiError
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The request's body; ApiError if it is over `limit` bytes or compressed."""
+    too_large = ApiError("request_too_large", f"The request body is over {limit} bytes.")
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding != "identity":
+        raise ApiError("unsupported_value", f"A body with content-encoding {encoding!r:.40} cannot be read.")
+    declared = request.headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > limit:
+        raise too_large
+    pieces, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise too_large
+        pieces.append(chunk)
+    return b"".join(pieces)
