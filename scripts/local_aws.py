@@ -9,6 +9,7 @@ AWS_STAND_IN_HOST is this machine's address on the containers' network, if it is
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 import shlex
@@ -52,6 +53,7 @@ def main(port: int = 3000) -> int:
     from moto.server import ThreadedMotoServer
 
     listen, host = addresses()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     moto = ThreadedMotoServer(ip_address=listen, port=0, verbose=False)
     moto.start()
     _, moto_port = moto.get_host_and_port()
