@@ -371,7 +371,7 @@ def test_image_detail_is_named_as_ignored() -> None:
         ({"tools": [function("f")], "text": {"format": {"type": "json_schema", "schema": {"type": "array"}}}},
          "text.format.schema.type"),
         ({"options": {"functions": False}, "tools": [function("f")]}, "tools"),
-        ({"tools": [{"type": "web_search"}, function("f")]}, "tools"),
+        ({"tools": [{"type": "code_interpreter"}, function("f")]}, "tools"),
         ({"tools": [{"type": "web_search", "filters": {"allowed_domains": ["x.org"]}}]},
          "tools[0].filters.allowed_domains"),
         ({"tools": [{"type": "code_interpreter", "container": "cntr_1"}]}, "tools[0].container"),
@@ -439,6 +439,16 @@ def test_tool_choice(choice: Any, allowed: frozenset[str] | None, options: Json,
 def test_strict_functions_are_validated() -> None:
     made = body(tools=[function("a", strict=True)], options=GEMINI_3)
     assert made["toolConfig"] == {"functionCallingConfig": {"mode": "VALIDATED"}}
+
+
+def test_search_makes_room_for_functions() -> None:
+    """Codex always offers both; a model that takes one kind only gets the functions, and the header says so."""
+    tools = [function("f"), {"type": "web_search"}]
+    [functions] = body(tools=tools)["tools"]
+    assert [declared["name"] for declared in functions["functionDeclarations"]] == ["f"]
+    assert ignored(tools=tools) == ["tools[1]"]
+    assert {"googleSearch": {}} in body(tools=tools, options=GEMINI_3)["tools"]
+    assert refused(tools=tools, choice={"type": "web_search"})[1] == "tool_choice"
 
 
 def test_choice_none_leaves_googles_tools_out() -> None:

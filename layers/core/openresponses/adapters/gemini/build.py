@@ -180,7 +180,7 @@ class _Builder:
     def hosted(self, path: str, tool: Json) -> Json | None:
         """Google's tool for a hosted one; None if it is left out. Raises ApiError where it counts."""
         kind = tool["type"]
-        if kind.startswith("web_search") and self.options.get("search", True):
+        if kind.startswith("web_search") and self.searches:
             return self.search(path, tool)
         if kind == "code_interpreter" and self.options.get("code_execution", True):
             container = tool.get("container")
@@ -195,6 +195,12 @@ class _Builder:
             return None  # the model does so by itself
         check_hosted(path, tool, self.turn, self.ignored)
         return None
+
+    @property
+    def searches(self) -> bool:
+        """A model that takes one kind of tools only gets the functions: the search is the optional one."""
+        alone = self.table.functions and not self.options.get("combine")
+        return bool(self.options.get("search", True) and not alone)
 
     def search(self, path: str, tool: Json) -> Json:
         if (tool.get("filters") or {}).get("allowed_domains"):
