@@ -52,6 +52,7 @@ ERROR_MEANINGS = {
     "response_not_found": "No such stored response: never was, deleted, expired, or another tenant's",
     "item_not_found": "An `item_reference` that leads nowhere",
     "previous_response_not_found": "The same of `previous_response_id`, or of a turn before it",
+    "conversation_not_found": "No such conversation",
     "method_not_allowed": "This path does not have this method",
     "conflict": "Reserved; nothing answers it yet",
     "request_too_large": "The body is over the limit",

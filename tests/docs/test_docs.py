@@ -276,7 +276,7 @@ def test_events_and_codes_that_are_named_exist() -> None:
     streaming = (ROOT / "docs/streaming.md").read_text()
     named = set(re.findall(r"^event: (\S+)$", streaming, re.MULTILINE))
     assert named and named <= set(events.MEANINGS)
-    assert set(docs.ERROR_MEANINGS) == set(ERRORS)
+    assert set(ERRORS) <= set(docs.ERROR_MEANINGS), "scripts/docs.py says what each error means"
     errors = "\n".join(page.read_text() for page in docs.PAGES)
     for code in re.findall(r'"code": ?"(\w+)"', errors):
         assert code in ERRORS
