@@ -14,8 +14,10 @@ from typing import Any
 from ..protocol.errors import ApiError
 from ..protocol.request import parse_json
 from ..protocol.websocket import ACKNOWLEDGEMENTS, envelope, parse_create
+from ..store.background import Jobs
 from ..store.base import Store, StoredResponse
 from ..store.conversations import Conversations
+from ..store.idempotency import Idempotency
 from .assembler import TERMINAL
 from .context import CONTINUABLE
 from .services import Services
@@ -38,6 +40,14 @@ class ConnectionStore:
     @property
     def conversations(self) -> Conversations:
         return self._store.conversations
+
+    @property
+    def idempotency(self) -> Idempotency:
+        return self._store.idempotency
+
+    @property
+    def jobs(self) -> Jobs:
+        return self._store.jobs
 
     async def put(self, tenant: str, record: StoredResponse) -> None:
         await self._store.put(tenant, record)

@@ -33,15 +33,17 @@ from ..secrets import Secrets
 from ..settings import Settings
 from ..store.base import Store, StoredResponse, StoreUnavailable
 from ..upstream.client import Upstream
+from .background import BackgroundRoutes, StartWorker
 from .body import read_body
-from .conversations import ConversationRoutes
 from .context import ContextRoutes
+from .conversations import ConversationRoutes
 from .replies import JsonResponse, StreamReply, TurnReply, error_response
 from .request_id import RequestIds
 
 if TYPE_CHECKING:
     from .websocket import Connection
 
+Json = dict[str, Any]
 Authenticate = Callable[[HTTPConnection], Awaitable[str]]
 log = logging.getLogger(__name__)
 
@@ -55,16 +57,18 @@ def create_app(
     *,
     authenticate: Authenticate | None = None,
     sealer: Sealer | None = None,
+    start_worker: StartWorker | None = None,
 ) -> ASGIApp:
     """The gateway as an ASGI app with a lifespan.
 
     authenticate   the tenant of a request; raises ApiError "invalid_api_key". None: everyone is the local tenant.
     sealer         seals what clients carry for us. None: nothing sealed outlives this process.
+    start_worker   tells a worker to run a background response. None: this process runs it.
 
     The scope may hold "openresponses.deadline": when, on the event loop's clock, the process may be stopped.
     """
     sealer = sealer or Sealer(memory_keys())
-    gateway = Gateway(settings, store, secrets, authenticate or local_tenant, sealer)
+    gateway = Gateway(settings, store, secrets, authenticate or local_tenant, sealer, start_worker)
     handlers: Any = {ApiError: on_api_error, HTTPException: on_http_exception, Exception: on_exception}
     app = Starlette(routes=gateway.routes(), exception_handlers=handlers, lifespan=gateway.lifespan)
     app.router.redirect_slashes = False
@@ -80,7 +84,13 @@ class Gateway:
     """The routes' handlers and what they share."""
 
     def __init__(
-        self, settings: Settings, store: Store, secrets: Secrets, authenticate: Authenticate, sealer: Sealer
+        self,
+        settings: Settings,
+        store: Store,
+        secrets: Secrets,
+        authenticate: Authenticate,
+        sealer: Sealer,
+        start_worker: StartWorker | None,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -89,6 +99,7 @@ class Gateway:
         self.tools = load_tools(self.router.tools, secrets)
         self.authenticate = authenticate
         self.sealer = sealer
+        self.background = BackgroundRoutes(self, start_worker)
         self._services: Services | None = None
         self._connections: WeakSet[Connection] = WeakSet()
 
@@ -100,6 +111,7 @@ class Gateway:
             Route("/v1/responses/{response_id}", self.get_response, methods=["GET"]),
             Route("/v1/responses/{response_id}", self.delete_response, methods=["DELETE"]),
             Route("/v1/responses/{response_id}/input_items", self.list_input_items, methods=["GET"]),
+            *self.background.routes(),
             *ConversationRoutes(self).routes(),
             Route("/v1/models", self.list_models, methods=["GET"]),
             Route("/v1/models/{model:path}", self.get_model, methods=["GET"]),
@@ -109,9 +121,11 @@ class Gateway:
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        self.background.open()
         try:
             yield
         finally:
+            await self.background.close()
             if self._services:
                 await self._services.upstream.aclose()
             await self.store.close()
@@ -136,15 +150,34 @@ class Gateway:
 
     async def create_response(self, request: Request) -> Any:
         tenant = await self.authenticate(request)
-        body = parse_request(parse_json(await read_body(request, self.settings.max_body_bytes)))
+        data = await read_body(request, self.settings.max_body_bytes)
+        body = parse_request(parse_json(data))
         if body.get("background"):
-            raise ApiError(
-                "unsupported_parameter", "'background' is not supported by this gateway.", param="background"
-            )
+            return await self.background.submit(request, tenant, body)
         streaming = body.get("stream", False)
         deadline = request.scope.get("openresponses.deadline")
         turn = ResponseTurn(self.services, body, tenant=tenant, streaming=streaming, deadline=deadline)
-        return StreamReply(turn, self.settings.keep_alive_seconds) if streaming else TurnReply(turn)
+        reply = StreamReply(turn, self.settings.keep_alive_seconds) if streaming else TurnReply(turn)
+        key = request.headers.get("idempotency-key")
+        return reply if key is None else await self._once(tenant, key, data, body, turn, reply)
+
+    async def _once(
+        self, tenant: str, key: str, data: bytes, body: Json, turn: ResponseTurn, reply: Any
+    ) -> Any:
+        """`reply` for the first request with this key, the stored response for those after it."""
+        from .idempotency import Idempotent, replayed
+
+        once = Idempotent(self.store.idempotency, tenant, key, data, self.services.clock())
+        earlier = await once.earlier(turn.response["id"])
+        if earlier is None:
+            return once.around(reply, turn.response["id"])
+        record = await self.store.get(tenant, earlier)
+        if record is None:
+            raise ApiError(
+                "conflict", "This request was answered before, but its response is not stored any more."
+            )
+        output = [visible(item, body.get("include", ())) for item in record.response["output"]]
+        return replayed({**record.response, "output": output}, streaming=body.get("stream", False))
 
     async def websocket(self, websocket: WebSocket) -> None:
         from .websocket import Connection, check_origin
@@ -161,12 +194,14 @@ class Gateway:
 
     # ---------------------------------------------------------------- stored responses
 
-    async def get_response(self, request: Request) -> Response:
-        record = await self._stored(request)
+    async def get_response(self, request: Request) -> Response | StreamReply:
+        tenant, record = await self.stored(request)
         if request.query_params.get("stream") in ("true", "1"):
-            raise ApiError(
-                "unsupported_parameter", "Only background responses can be streamed again.", param="stream"
-            )
+            return self.background.resume(request, tenant, record)
+        return self.show(request, await self.background.current(tenant, record))
+
+    def show(self, request: Request, record: StoredResponse) -> Response:
+        """The response, with what the request's `include` asks for."""
         include = request.query_params.getlist("include") + request.query_params.getlist("include[]")
         output = [visible(item, include) for item in record.response["output"]]
         return JsonResponse({**record.response, "output": output})
@@ -181,18 +216,19 @@ class Gateway:
         return JsonResponse({"id": response_id, "object": "response", "deleted": True})
 
     async def list_input_items(self, request: Request) -> Response:
-        record = await self._stored(request)
+        _, record = await self.stored(request)
         include = request.query_params.getlist("include") + request.query_params.getlist("include[]")
         items = [visible(item, include) for item in record.input]
         return JsonResponse(page(items, dict(request.query_params)))
 
-    async def _stored(self, request: Request) -> StoredResponse:
+    async def stored(self, request: Request) -> tuple[str, StoredResponse]:
+        """Tenant and response of a request that names one. Raises ApiError."""
         tenant = await self.authenticate(request)
         response_id = request.path_params["response_id"]
         record = await self.store.get(tenant, response_id) if RESPONSE_ID.fullmatch(response_id) else None
         if record is None:
             raise _not_found(response_id)
-        return record
+        return tenant, record
 
     # ---------------------------------------------------------------- the gateway itself
 

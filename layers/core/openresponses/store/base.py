@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from .background import Jobs
 from .conversations import Conversations
+from .idempotency import Idempotency
 
 Json = dict[str, Any]
 
@@ -62,6 +64,12 @@ class Store(Protocol):
 
     @property
     def conversations(self) -> Conversations: ...
+
+    @property
+    def idempotency(self) -> Idempotency: ...
+
+    @property
+    def jobs(self) -> Jobs: ...
 
     async def put(self, tenant: str, record: StoredResponse) -> None:
         """Writes one response; it can be read by any process when this returns. Atomic."""

@@ -41,6 +41,7 @@ from .dynamodb_layout import (
     rows_of_turn,
 )
 from .dynamodb_table import ConditionFailed, Table, chunks, make_client
+from .idempotency import Idempotency
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +79,15 @@ class DynamoDBStore:
         return DynamoDBConversations(self._table, self._ttl, self._clock)
 
     @cached_property
+    def idempotency(self) -> Idempotency:
+        """See Store."""
+        from .dynamodb_idempotency import DynamoDBIdempotency
+
+        return DynamoDBIdempotency(self._table, self._clock)
+
+    @cached_property
     def jobs(self) -> Jobs:
-        """See JobStore."""
+        """Unfinished responses."""
         from .dynamodb_jobs import DynamoDBJobs
 
         return DynamoDBJobs(self._table, self.rows_of, self._clock)

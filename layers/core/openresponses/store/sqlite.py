@@ -22,6 +22,8 @@ from .base import MAX_CHAIN, ChainNotFound, ChainTooLong, StoredResponse, StoreU
 from .codec import FORMAT, nameable, pack, require_nameable, unpack
 from .sqlite_conversations import SCHEMA as CONVERSATIONS_SCHEMA
 from .sqlite_conversations import SQLiteConversations
+from .sqlite_idempotency import SCHEMA as IDEMPOTENCY_SCHEMA
+from .sqlite_idempotency import SQLiteIdempotency
 from .sqlite_jobs import SCHEMA as JOBS_SCHEMA
 from .sqlite_jobs import SQLiteJobs
 from .sqlite_threads import Worker, commit, each
@@ -105,6 +107,7 @@ class SQLiteStore:
         self._writer = Worker(writer, "store-writer", commit)
         self._reader = Worker(reader, "store-reader", each) if reader else self._writer
         self.jobs = SQLiteJobs(self._writer, self._reader, clock)
+        self.idempotency = SQLiteIdempotency(self._writer, clock)
         self.conversations = SQLiteConversations(self._writer, self._reader, ttl_seconds, clock)
 
     async def put(self, tenant: str, record: StoredResponse) -> None:
@@ -240,6 +243,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
         for statement in (
             *JOBS_SCHEMA,
             *CONVERSATIONS_SCHEMA,
+            *IDEMPOTENCY_SCHEMA,
         ):  # what release 0.1 did not have, and does not mind
             connection.execute(statement)
     connection.execute("COMMIT")

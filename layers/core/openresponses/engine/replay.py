@@ -1,0 +1,85 @@
+"""A response that has ended, told again as the stream of events that would have told it: each text in one delta."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+Json = dict[str, Any]
+Event = dict[str, Any]
+
+# Part -> its field of text, and the events that tell it.
+PARTS = {
+    "output_text": ("text", "response.output_text"),
+    "refusal": ("refusal", "response.refusal"),
+    "reasoning_text": ("text", "response.reasoning"),
+    "summary_text": ("text", "response.reasoning_summary_text"),
+}
+CALLS = {
+    "function_call": ("arguments", "response.function_call_arguments"),
+    "custom_tool_call": ("input", "response.custom_tool_call_input"),
+}
+
+
+def replay(response: Json) -> list[Event]:
+    """The events of `response`, numbered, the terminal one last."""
+    return [
+        {"type": event.pop("type"), "sequence_number": number, **event}
+        for number, event in enumerate(_events(response))
+    ]
+
+
+def _events(response: Json) -> Iterator[Event]:
+    begun = {
+        **response,
+        "output": [],
+        "usage": None,
+        "completed_at": None,
+        "incomplete_details": None,
+        "error": None,
+    }
+    yield {"type": "response.created", "response": {**begun, "status": "queued"}}
+    yield {"type": "response.in_progress", "response": {**begun, "status": "in_progress"}}
+    for index, item in enumerate(response["output"]):
+        yield from _item(index, item)
+    if response["status"] == "failed":
+        yield {"type": "error", "error": {"param": None, **response["error"]}}
+    yield {"type": f"response.{response['status']}", "response": response}
+
+
+def _item(index: int, item: Json) -> Iterator[Event]:
+    empty: Json = {name: [] for name in ("content", "summary") if name in item}
+    empty |= {name: "" for name in ("arguments", "input") if isinstance(item.get(name), str)}
+    bare = {key: value for key, value in item.items() if key != "encrypted_content"}
+    yield {
+        "type": "response.output_item.added",
+        "output_index": index,
+        "item": {**bare, **empty, "status": "in_progress"},
+    }
+    place = {"item_id": item["id"], "output_index": index}
+    if item["type"] in ("message", "reasoning"):
+        for name, counter in (("content", "content_index"), ("summary", "summary_index")):
+            for number, part in enumerate(item.get(name) or ()):
+                yield from _part({**place, counter: number}, part)
+    elif item["type"] in CALLS:
+        field, event = CALLS[item["type"]]
+        if item[field]:
+            yield {"type": f"{event}.delta", **place, "delta": item[field]}
+        yield {"type": f"{event}.done", **place, field: item[field]}
+    yield {"type": "response.output_item.done", "output_index": index, "item": item}
+
+
+def _part(place: Json, part: Json) -> Iterator[Event]:
+    field, event = PARTS[part["type"]]
+    family = "reasoning_summary_part" if "summary_index" in place else "content_part"
+    text = part[field]
+    logprobs = {"logprobs": part.get("logprobs", [])} if part["type"] == "output_text" else {}
+    empty = {**part, field: "", **({"annotations": [], "logprobs": []} if logprobs else {})}
+    yield {"type": f"response.{family}.added", **place, "part": empty}
+    if text:
+        yield {"type": f"{event}.delta", **place, "delta": text, **logprobs}
+    for number, annotation in enumerate(part.get("annotations", ())):
+        kind = "response.output_text.annotation.added"
+        yield {"type": kind, **place, "annotation_index": number, "annotation": annotation}
+    yield {"type": f"{event}.done", **place, field: text, **logprobs}
+    yield {"type": f"response.{family}.done", **place, "part": part}

@@ -1,0 +1,93 @@
+"""`Idempotency-Key`: the same request twice is one turn."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from ..support.gateway import Gateway
+from ..support.provider import Answer
+from ..support.speech import MODELS, says
+
+Json = dict[str, Any]
+TOOL = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
+BODY: Json = {"model": MODELS["anthropic"], "input": "hi", "tools": [TOOL]}
+
+
+def keyed(name: str) -> dict[str, str]:
+    return {"idempotency-key": name}
+
+
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("second", [False, True])
+def test_the_second_request_gets_the_first_response(gateway: Gateway, first: bool, second: bool) -> None:
+    answer = says("anthropic", "Hello there", calls=[("f", {"a": 1})], reasoning="let me think")
+    scenario = gateway.scenario(answer)
+    # The body differs by `stream`, so only the same form is the same request.
+    name = f"key-{first}-{second}"
+    one = gateway.ask(BODY, stream=first, headers=keyed(name))
+    two = gateway.ask(BODY, stream=second, headers=keyed(name))
+    if first != second:
+        assert (two.status, two.error["param"]) == (400, "Idempotency-Key")
+        return
+    assert two.response == one.response
+    assert two.headers["x-openresponses-replayed"] == "true"
+    assert len(scenario.requests) == 1
+    if second:
+        kinds = [event["type"] for event in two.events]
+        assert kinds[0] == "response.created" and kinds[-1] == "response.completed"
+        assert "response.function_call_arguments.delta" in kinds
+
+
+def test_another_body_is_refused(gateway: Gateway) -> None:
+    gateway.scenario(says("anthropic", "Hello"))
+    gateway.ask(BODY, headers=keyed("other-body"))
+    told = gateway.ask({**BODY, "input": "something else"}, headers=keyed("other-body"))
+    assert (told.status, told.error["code"], told.error["param"]) == (400, "invalid_value", "Idempotency-Key")
+
+
+def test_a_request_that_is_still_running_is_a_conflict(gateway: Gateway) -> None:
+    scenario = gateway.scenario(
+        Answer(says("anthropic", "Hello").body, content_type="text/event-stream", delay=0.6)
+    )
+    running = threading.Thread(target=lambda: gateway.ask(BODY, headers=keyed("running")))
+    running.start()
+    while not scenario.requests:
+        pass
+    told = gateway.ask(BODY, headers=keyed("running"))
+    running.join()
+    assert (told.status, told.error["code"]) == (409, "conflict")
+    assert told.headers["retry-after"]
+    assert gateway.ask(BODY, headers=keyed("running")).status == 200
+    assert len(scenario.requests) == 1
+
+
+def test_a_failed_request_leaves_its_key_free(gateway: Gateway) -> None:
+    gateway.scenario(Answer(b'{"error":{"message":"no"}}', status=400), says("anthropic", "Hello"))
+    assert gateway.ask(BODY, headers=keyed("failed")).status == 400
+    assert gateway.ask(BODY, headers=keyed("failed")).text == "Hello"
+
+
+def test_what_was_not_stored_cannot_be_told_again(gateway: Gateway) -> None:
+    gateway.scenario(says("anthropic", "Hello"))
+    body = {**BODY, "store": False}
+    assert gateway.ask(body, headers=keyed("unstored")).text == "Hello"
+    told = gateway.ask(body, headers=keyed("unstored"))
+    assert (told.status, told.error["code"]) == (409, "conflict")
+
+
+@pytest.mark.parametrize("name", ["", "x" * 256])
+def test_a_bad_key(gateway: Gateway, name: str) -> None:
+    told = gateway.ask(BODY, headers=keyed(name))
+    assert (told.status, told.error["param"]) == (400, "Idempotency-Key")
+
+
+def test_a_replayed_failure(gateway: Gateway) -> None:
+    broken = says("anthropic", "Hello there, world").body[:700]
+    gateway.scenario(Answer(broken, content_type="text/event-stream"))
+    one = gateway.ask(BODY, stream=True, headers=keyed("broken"))
+    two = gateway.ask(BODY, stream=True, headers=keyed("broken"))
+    assert one.response["status"] == "failed"
+    assert two.response == one.response
