@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from ..protocol.errors import ApiError
 from ..protocol.state import unseal
@@ -278,6 +278,21 @@ class Adapter(Protocol):
     def explain(self, status: int, body: bytes) -> ApiError:
         """The provider's error reply (HTTP status >= 400), as ours."""
         ...
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """What an adapter has beside, where its provider counts the tokens of a request without answering it."""
+
+    def count(self, turn: Turn) -> UpstreamRequest:
+        """The request that asks how many tokens this turn's input has. Raises ApiError as `build` does."""
+        ...
+
+    def counted(self, body: Json) -> int:
+        """The number in the provider's reply. Raises LookupError, TypeError or ValueError if it has none."""
+        ...
+
+    def explain(self, status: int, body: bytes) -> ApiError: ...
 
 
 # --------------------------------------------------------------------------- shared by adapters

@@ -57,6 +57,15 @@ class OpenAIAdapter:
     def reader(self, turn: Turn) -> ResponsesReader:
         return ResponsesReader(turn.provider)
 
+    def count(self, turn: Turn) -> UpstreamRequest:
+        body = _body(turn)
+        return UpstreamRequest(
+            "/responses/input_tokens", {name: body[name] for name in COUNTED if name in body}
+        )
+
+    def counted(self, body: Json) -> int:
+        return int(body["input_tokens"])
+
     def explain(self, status: int, body: bytes) -> ApiError:
         error = read_failure(status, body)
         error.param = _param(body)
@@ -92,6 +101,17 @@ PASSED = (
     "safety_identifier",
 )
 IGNORED = ("presence_penalty", "frequency_penalty")
+# What the endpoint that counts tokens takes of a request.
+COUNTED = (
+    "model",
+    "instructions",
+    "input",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "reasoning",
+    "text",
+)
 
 # What is sent of the items that the gateway knows: no ids, because nothing is stored there to be found by them.
 ITEM_FIELDS = {

@@ -168,6 +168,26 @@ def open_calls(items: list[Json]) -> list[Json]:
     ]
 
 
+def asks(item: Json) -> str | None:
+    """What an answer to this item must name: the id of a call or of a request for approval; None if none is due."""
+    if item["type"] == "mcp_approval_request":
+        return item.get("id")
+    return None if item["type"] in CALL_OUTPUTS else item.get("call_id")
+
+
+def answers(item: Json) -> str | None:
+    """The call or the request that this item answers; None if it answers none."""
+    if item["type"] == "mcp_approval_response":
+        return item.get("approval_request_id")
+    return item.get("call_id") if item["type"] in CALL_OUTPUTS else None
+
+
+def open_calls(items: list[Json]) -> list[Json]:
+    """The calls and requests for approval that still wait for an answer."""
+    answered = {answers(item) for item in items}
+    return [item for item in items if (asked := asks(item)) and asked not in answered]
+
+
 def _check_outputs(own: list[Json], earlier: list[Json]) -> None:
     """Every tool output answers a call that stands before it, once."""
     calls = {item["call_id"] for item in earlier if "call_id" in item}

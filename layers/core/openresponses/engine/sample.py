@@ -18,7 +18,7 @@ from ..catalog import Provider
 from ..protocol.errors import ApiError
 from ..upstream.client import Answer
 from ..upstream.framing import DONE, Decoder, Frame, FrameTooLarge, WholeDecoder, decoder_for, parse
-from ..upstream.retry import retry_delay
+from ..upstream.retry import with_retries
 from .services import Services
 
 log = logging.getLogger(__name__)
@@ -86,28 +86,25 @@ class UpstreamSample:
     # ---------------------------------------------------------------- opening
 
     async def open(self) -> list[Delta]:
-        attempt, refresh = 0, False
-        self._services.retry_budget.earn()
-        while True:
-            try:
-                return await self._attempt(refresh=refresh)
-            except ApiError as error:
-                await self.aclose()
-                self._reset()
-                if error.code == "provider_authentication_failed" and not refresh:
-                    refresh = True  # the key may have been rotated
-                    continue
-                delay = retry_delay(error, attempt, self._longest_wait)
-                last = attempt >= self._services.settings.max_retries
-                if delay is None or last or not self._services.retry_budget.spend():
-                    raise
-                attempt += 1
-                log.warning(
-                    "%s: %s; attempt %d in %.1f s", self._provider.name, error.code, attempt + 1, delay
-                )
-            await self._sleep(delay)
+        settings = self._services.settings
+        return await with_retries(
+            self._attempt,
+            name=self._provider.name,
+            budget=self._services.retry_budget,
+            max_retries=settings.max_retries,
+            longest_wait=self._longest_wait,
+            deadline=self._deadline,
+        )
 
-    async def _attempt(self, *, refresh: bool) -> list[Delta]:
+    async def _attempt(self, refresh: bool) -> list[Delta]:
+        try:
+            return await self._once(refresh=refresh)
+        except ApiError:
+            await self.aclose()
+            self._reset()
+            raise
+
+    async def _once(self, *, refresh: bool) -> list[Delta]:
         """Sends the request once; the first deltas. Raises ApiError for whatever comes instead of them."""
         services = self._services
         endpoint = await services.router.endpoint(self._provider, services.secrets, refresh=refresh)
@@ -135,14 +132,7 @@ class UpstreamSample:
         return deltas
 
     async def _explain(self, answer: Answer) -> ApiError:
-        error = self._adapter.explain(answer.status, await answer.read())
-        if error.retry_after is None:
-            error.retry_after = _seconds(answer.headers.get("retry-after"))
-        return error
-
-    async def _sleep(self, seconds: float) -> None:
-        async with asyncio.timeout_at(self._deadline):
-            await asyncio.sleep(seconds)
+        return explained(self._adapter, answer, await answer.read())
 
     # ---------------------------------------------------------------- reading
 
@@ -317,6 +307,14 @@ class NoSample:
 
 def _is_content(delta: Delta) -> bool:
     return type(delta).__name__ not in ("Started", "Usage", "Failed", "MessageStarted")
+
+
+def explained(adapter: Adapter, answer: Answer, body: bytes) -> ApiError:
+    """A provider's error reply, as ours."""
+    error = adapter.explain(answer.status, body)
+    if error.retry_after is None:
+        error.retry_after = _seconds(answer.headers.get("retry-after"))
+    return error
 
 
 def _seconds(text: str | None) -> float | None:

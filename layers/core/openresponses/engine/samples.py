@@ -6,7 +6,7 @@ context → tools → request → sample → (hosted calls run → next sample)*
 from __future__ import annotations
 
 import asyncio
-import re
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -20,13 +20,14 @@ from .calls import CALL_DELTAS, Calls
 from .context import Context, load_context
 from .sample import Answers, EchoSample, NoSample, Sample, UpstreamSample
 from .services import Services
+from .summaries import with_summaries
 from .tools import Toolset, resolve_tools
 
 Json = dict[str, Any]
+log = logging.getLogger(__name__)
 
 MAX_PAUSES = 10
 LONGEST_WAIT = 20.0  # seconds that a provider's Retry-After may hold up an answer that is not streamed
-INPUT_PLACE = re.compile(r"input\[(\d+)\](.*)")
 
 
 class Samples:
@@ -143,7 +144,10 @@ class Samples:
     async def _first(self) -> list[Delta]:
         request = self._request
         owner = self._assembler.response["id"]
-        self.context = await load_context(self._services.store, self._tenant, request, owner)
+        loaded = await load_context(self._services.store, self._tenant, request, owner)
+        self.context = await with_summaries(
+            loaded, self._services.sealer, self._tenant, self._route.provider.name
+        )
         self._toolset = resolve_tools(request, self.context.items, self._services.tools)
         self._calls = Calls(
             request, self._toolset, self._services.tools, self._services.settings.max_tool_rounds
@@ -167,9 +171,29 @@ class Samples:
             tool_choice=toolset.choice,
             allowed=toolset.allowed,
         )
-        prewarm = self._request.get("generate") is False
-        self._sample = NoSample() if prewarm else self._new_sample(turn, self._build(turn))
+        if self._request.get("generate") is False:
+            self._sample = NoSample()
+            return await self._sample.open()
+        if self._request.get("truncation") != "auto":
+            return await self._open_sample(turn)
+        from .truncation import open_shortened
+
+        return await open_shortened(turn, self._open_sample, self._count)
+
+    async def _open_sample(self, turn: Turn) -> list[Delta]:
+        self._sample = self._new_sample(turn, self._build(turn))
         return await self._sample.open()
+
+    async def _count(self, turn: Turn) -> int | None:
+        """The provider's count; None if there is none: then its answer will tell whether the context fits."""
+        from .counting import provider_count
+
+        self._build(turn)  # names what cannot be sent as the client counts it
+        try:
+            return await provider_count(self._services, self._route, turn, deadline=self._deadline)
+        except ApiError as error:
+            log.warning("%s: tokens were not counted: %s", self._route.provider.name, error.code)
+            return None
 
     def _build(self, turn: Turn) -> UpstreamRequest:
         try:
@@ -177,18 +201,10 @@ class Samples:
         except RecursionError:
             raise ApiError("invalid_value", "The request is nested too deeply.") from None
         except ApiError as error:
-            error.param = self._own_param(error.param)
+            error.param = self.context.param(error.param) if self.context else error.param
             raise
         self.ignored = request.ignored
         return request
-
-    def _own_param(self, param: str | None) -> str | None:
-        """An adapter counts input items from the beginning of the context, the client from that of its own input."""
-        found = INPUT_PLACE.match(param or "")
-        if not found or self.context is None:
-            return param
-        place = int(found[1]) - (len(self.context.items) - len(self.context.own))
-        return f"input[{place}]{found[2]}" if place >= 0 else "previous_response_id"
 
     def _new_sample(self, turn: Turn, request: UpstreamRequest) -> Sample:
         if isinstance(self._adapter, Answers):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -38,6 +38,24 @@ def error_response(error: ApiError) -> JsonResponse:
     seconds = error.wait_seconds()
     headers = {} if seconds is None else {"retry-after": str(seconds)}
     return JsonResponse({"error": error.body()}, status_code=error.status, headers=headers)
+
+
+class JsonReply:
+    """Sends what `work` comes to: a JSON body and headers. When the client goes, the work is cancelled."""
+
+    def __init__(self, work: Awaitable[tuple[Any, Mapping[str, str]]]) -> None:
+        self._work = work
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reply: Response | None = None
+        try:
+            async with cancelled_if_gone(receive):
+                body, headers = await self._work
+                reply = JsonResponse(body, headers=headers)
+        except ApiError as error:
+            reply = error_response(error)
+        if reply:
+            await reply(scope, receive, send)
 
 
 class TurnReply:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from ..protocol.errors import ApiError
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 8.0
@@ -32,6 +39,39 @@ class RetryBudget:
             return False
         self._left -= 1
         return True
+
+
+async def with_retries(
+    attempt: Callable[[bool], Awaitable[T]],
+    *,
+    name: str,
+    budget: RetryBudget,
+    max_retries: int,
+    longest_wait: float,
+    deadline: float | None,
+) -> T:
+    """What `attempt` comes to, tried again where its ApiError says that this may help.
+
+    attempt        is told whether to read the provider's key afresh: once, after a 401, since it may have been rotated
+    longest_wait   seconds that a provider's Retry-After may ask for
+    deadline       on the loop's clock, or None; TimeoutError if it comes while waiting
+    """
+    tried, refresh = 0, False
+    budget.earn()
+    while True:
+        try:
+            return await attempt(refresh)
+        except ApiError as error:
+            if error.code == "provider_authentication_failed" and not refresh:
+                refresh = True
+                continue
+            delay = retry_delay(error, tried, longest_wait)
+            if delay is None or tried >= max_retries or not budget.spend():
+                raise
+            tried += 1
+            log.warning("%s: %s; attempt %d in %.1f s", name, error.code, tried + 1, delay)
+        async with asyncio.timeout_at(deadline):
+            await asyncio.sleep(delay)
 
 
 def retry_delay(error: ApiError, attempt: int, longest: float) -> float | None:

@@ -29,6 +29,8 @@ Options of a model that this adapter reads (`models.toml`, `[[model]]` → `opti
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...protocol.errors import ApiError
 from ..base import Reader, Turn, UpstreamRequest
 from . import errors, request
@@ -44,6 +46,12 @@ class AnthropicAdapter:
 
     def reader(self, turn: Turn) -> Reader:
         return MessageReader(turn)
+
+    def count(self, turn: Turn) -> UpstreamRequest:
+        return request.count(turn)
+
+    def counted(self, body: dict[str, Any]) -> int:
+        return int(body["input_tokens"])
 
     def explain(self, status: int, body: bytes) -> ApiError:
         """An error reply of the API, as ours."""

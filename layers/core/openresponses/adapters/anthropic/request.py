@@ -26,6 +26,17 @@ Json = dict[str, Any]
 
 DEFAULT_MAX_TOKENS = 8192
 MAX_USER_ID = 256
+# What the endpoint that counts tokens takes of a request.
+COUNTED = (
+    "model",
+    "system",
+    "tools",
+    "tool_choice",
+    "messages",
+    "mcp_servers",
+    "thinking",
+    "output_config",
+)
 SERVICE_TIERS = {"auto": "auto", "priority": "auto", "default": "standard_only"}
 ANSWER_TOOL = "respond"
 ANSWER_DESCRIPTION = "Gives the final answer to the user. Its arguments are the answer."
@@ -69,6 +80,13 @@ def build(turn: Turn) -> UpstreamRequest:
     betas = [*box.betas, *thought.betas]
     headers = {"anthropic-beta": ",".join(betas)} if betas else {}
     return UpstreamRequest("/messages", body, headers, ignored=ignored)
+
+
+def count(turn: Turn) -> UpstreamRequest:
+    """The request that counts this turn's input tokens (`POST /v1/messages/count_tokens`)."""
+    built = build(turn)
+    body = {name: built.body[name] for name in COUNTED if name in built.body}
+    return UpstreamRequest("/messages/count_tokens", body, built.headers)
 
 
 # --------------------------------------------------------------------------- structured output

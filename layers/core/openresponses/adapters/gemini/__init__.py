@@ -29,8 +29,8 @@ Options of a model (`models.toml`), with what holds for a model without them:
 
 from __future__ import annotations
 
-from ..base import Reader, Turn, UpstreamRequest
-from .build import build
+from ..base import Json, Reader, Turn, UpstreamRequest
+from .build import build, count
 from .explain import explain
 from .read import GeminiReader
 
@@ -45,5 +45,11 @@ class GeminiAdapter:
 
     def reader(self, turn: Turn) -> Reader:
         return GeminiReader(turn)
+
+    def count(self, turn: Turn) -> UpstreamRequest:
+        return count(turn)
+
+    def counted(self, body: Json) -> int:
+        return int(body["totalTokens"])
 
     explain = staticmethod(explain)

@@ -35,6 +35,13 @@ def build(turn: Turn) -> UpstreamRequest:
     return _Builder(turn).request()
 
 
+def count(turn: Turn) -> UpstreamRequest:
+    """The request that counts this turn's input tokens (`models.countTokens`)."""
+    body = {name: value for name, value in build(turn).body.items() if name != "serviceTier"}
+    asked = {"model": f"models/{turn.model}", **body}
+    return UpstreamRequest(f"/models/{turn.model}:countTokens", {"generateContentRequest": asked})
+
+
 def answers_by_call(turn: Turn) -> bool:
     """Whether the answer comes as a call of ANSWER: a schema and functions that this model does not take together."""
     form = schema_format(turn.request)

@@ -1,0 +1,63 @@
+"""Routes about a context rather than an answer: compacting it, and counting its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.routing import Route
+
+from ..protocol.request import parse_json, parse_request
+from .body import read_body
+from .replies import JsonReply, turn_headers
+
+if TYPE_CHECKING:
+    from .app import Gateway
+
+Json = dict[str, Any]
+Answer = tuple[Json, dict[str, str]]  # body and headers
+
+
+class ContextRoutes:
+    """Handlers that answer in JSON, whatever they ask of a provider."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/v1/responses/compact", self.compact, methods=["POST"]),
+            Route("/v1/responses/input_tokens", self.input_tokens, methods=["POST"]),
+        ]
+
+    async def compact(self, request: Request) -> JsonReply:
+        from ..engine.compaction import FIELDS, compact
+
+        tenant, body = await self._asked(request, FIELDS)
+        deadline = request.scope.get("openresponses.deadline")
+
+        async def work() -> Answer:
+            done = await compact(self._gateway.services, body, tenant=tenant, deadline=deadline)
+            return done.resource, turn_headers(done.turn)
+
+        return JsonReply(work())
+
+    async def input_tokens(self, request: Request) -> JsonReply:
+        from ..engine.counting import FIELDS, count_input
+
+        tenant, body = await self._asked(request, FIELDS)
+        deadline = request.scope.get("openresponses.deadline")
+
+        async def work() -> Answer:
+            count = await count_input(self._gateway.services, body, tenant=tenant, deadline=deadline)
+            headers = {"x-openresponses-estimate": "true"} if count.estimated else {}
+            return {"object": "response.input_tokens", "input_tokens": count.tokens}, headers
+
+        return JsonReply(work())
+
+    async def _asked(self, request: Request, fields: Collection[str]) -> tuple[str, Json]:
+        """The tenant, and the checked body: `fields` mean what they mean in a create request, others are ignored."""
+        tenant = await self._gateway.authenticate(request)
+        given = parse_json(await read_body(request, self._gateway.settings.max_body_bytes))
+        return tenant, parse_request({name: given[name] for name in fields if name in given})
