@@ -94,8 +94,7 @@ class OllamaAdapter:
             body["options"] = options
         if "keep_alive" in quirks:
             body["keep_alive"] = quirks["keep_alive"]
-        if turn.request.get("truncation") != "auto":
-            body["truncate"] = False  # an error instead of a conversation without its beginning
+        body["truncate"] = False  # an error instead of a conversation without its beginning: the engine shortens it
         body["stream"] = True
         return UpstreamRequest("/chat", body, framing="ndjson", ignored=ignored)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 from typing import Any
 
 from .. import __version__
+from ..engine import compaction, counting
 from ..protocol.errors import ERRORS
 from ..protocol.request import CREATE_RESPONSE
 
@@ -53,6 +55,10 @@ OPERATIONS: dict[str, dict[str, tuple[str, str, list[Json]]]] = {
     "/v1/responses": {
         "post": ("createResponse", "Create a response; an event stream if `stream` is true", [])
     },
+    "/v1/responses/compact": {"post": ("compactResponse", "A conversation, compacted to go on from", [])},
+    "/v1/responses/input_tokens": {
+        "post": ("countInputTokens", "How many tokens a request's input has", [])
+    },
     "/v1/responses/{response_id}": {
         "get": ("getResponse", "A stored response", [RESPONSE_ID, INCLUDE]),
         "delete": ("deleteResponse", "Delete a stored response", [RESPONSE_ID]),
@@ -71,12 +77,21 @@ OPERATIONS: dict[str, dict[str, tuple[str, str, list[Json]]]] = {
     "/healthz": {"get": ("health", "Whether the gateway runs", [])},
 }
 
+# Operation id -> the schema of its body; and those that are a part of a create request.
+BODIES = {
+    "createResponse": "CreateResponse",
+    "compactResponse": "CompactResponse",
+    "countInputTokens": "CountInputTokens",
+}
+PARTS = {"CompactResponse": compaction.FIELDS, "CountInputTokens": counting.FIELDS}
+
 
 @cache
 def document() -> Json:
     """The document, OpenAPI 3.1."""
     request = CREATE_RESPONSE.json_schema(ref_template="#/components/schemas/{model}")
     schemas = request.pop("$defs", {}) | {"CreateResponse": request, "Error": ERROR}
+    schemas |= {name: _part(request, fields) for name, fields in PARTS.items()}
     return {
         "openapi": "3.1.0",
         "info": {"title": "OpenResponses", "version": __version__},
@@ -92,12 +107,19 @@ def document() -> Json:
     }
 
 
+def _part(request: Json, fields: Collection[str]) -> Json:
+    """A body that has only these fields of a create request."""
+    properties = {name: schema for name, schema in request["properties"].items() if name in fields}
+    return {"type": "object", "properties": properties, "required": ["model"]}
+
+
 def _operation(operation_id: str, summary: str, parameters: list[Json]) -> Json:
     content: Json = {"application/json": {"schema": {"type": "object"}}}
     operation: Json = {"operationId": operation_id, "summary": summary, "parameters": parameters}
-    if operation_id == "createResponse":
-        body = {"schema": {"$ref": "#/components/schemas/CreateResponse"}}
+    if schema := BODIES.get(operation_id):
+        body = {"schema": {"$ref": f"#/components/schemas/{schema}"}}
         operation["requestBody"] = {"required": True, "content": {"application/json": body}}
+    if operation_id == "createResponse":
         content["text/event-stream"] = {"schema": {"type": "string"}}
     error = {
         "description": "Error",
