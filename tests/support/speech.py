@@ -85,7 +85,10 @@ def anthropic(text: str, calls: list[Call], reasoning: str) -> bytes:
 def gemini(text: str, calls: list[Call], reasoning: str) -> bytes:
     parts: list[Json] = [{"text": piece, "thought": True} for piece in pieces(reasoning)]
     parts += [{"text": piece} for piece in pieces(text)]
-    parts += [{"functionCall": {"name": name, "args": arguments}} for name, arguments in calls]
+    made: list[Json] = [{"functionCall": {"name": name, "args": arguments}} for name, arguments in calls]
+    if reasoning and made:
+        made[0]["thoughtSignature"] = "c2lnbmF0dXJl"
+    parts += made
     usage = {"promptTokenCount": USAGE[0], "candidatesTokenCount": USAGE[1], "totalTokenCount": sum(USAGE)}
     chunks: list[Json] = [
         {"candidates": [{"content": {"parts": [part], "role": "model"}, "index": 0}], "usageMetadata": usage,

@@ -1,0 +1,1 @@
+"""Real clients × provider families × scenarios: `make test-clients`."""

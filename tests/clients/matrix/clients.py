@@ -1,0 +1,108 @@
+"""The clients: how each is started, how a user configures it, and what it has no way to do.
+
+A client is a driver program that takes tasks line by line; one process serves a whole run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+Json = dict[str, Any]
+
+ROOT = Path(__file__).resolve().parents[3]
+DRIVERS = Path(__file__).parent / "drivers"
+JS = ROOT / "tests/clients/js"
+SECONDS = 60  # for one scenario
+
+
+@dataclass(frozen=True)
+class Client:
+    """name       its package, as people know it
+    program    its driver
+    without    scenario -> why this client cannot do it, whatever the server
+    python     the environment of a Python driver
+    """
+
+    name: str
+    program: str
+    without: Mapping[str, str] = field(default_factory=dict)
+    python: str = ".venv-clients"
+
+    @property
+    def command(self) -> Sequence[str]:
+        if self.program.endswith(".mjs"):
+            return ["node", str(JS / self.program)]
+        return [str(ROOT / self.python / "bin/python"), str(DRIVERS / self.program)]
+
+    @property
+    def missing(self) -> str | None:
+        """What has to be installed first."""
+        needed = JS / "node_modules" if self.program.endswith(".mjs") else Path(self.command[0])
+        return None if needed.exists() else str(needed.relative_to(ROOT))
+
+
+class Driver:
+    """The running driver of a client."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.home = tempfile.TemporaryDirectory(prefix="client-")
+        self.log: IO[str] = open(Path(self.home.name) / "stderr", "w+")
+        environ = {**os.environ, "OPENAI_API_KEY": "unused", "PYTHONDONTWRITEBYTECODE": "1", "HOME": self.home.name}
+        for name in ("OPENAI_BASE_URL", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+            environ.pop(name, None)
+        self.process = subprocess.Popen(
+            client.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, env=environ,
+            cwd=self.home.name,
+        )  # fmt: skip
+
+    def run(self, task: Json) -> Json:
+        """The driver's result. Raises RuntimeError if it gives none."""
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write(json.dumps(task) + "\n")
+        self.process.stdin.flush()
+        with selectors.DefaultSelector() as ready:
+            ready.register(self.process.stdout, selectors.EVENT_READ)
+            line = self.process.stdout.readline() if ready.select(SECONDS) else ""
+        if not line:
+            self.log.seek(0)
+            raise RuntimeError(f"{self.client.name} gave no result: {self.log.read()[-2000:]}")
+        result: Json = json.loads(line)
+        return result
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.log.close()
+        self.home.cleanup()
+
+
+NO_CHAIN = "keeps the history itself"
+
+CLIENTS = (
+    Client("openai (Python)", "openai_python.py"),
+    Client("openai-agents (Python)", "openai_agents.py", python=".venv"),
+    Client("openai (Node)", "openai.mjs"),
+    Client("openai-agents (JS)", "agents.mjs"),
+    Client("AI SDK, @ai-sdk/openai", "ai_openai.mjs"),
+    Client("AI SDK, @ai-sdk/open-responses", "ai_open_responses.mjs"),
+    Client("LangChain (Python)", "langchain_python.py"),
+    Client("LangChain (JS)", "langchain.mjs"),
+    Client("pydantic-ai", "pydantic_ai_python.py"),
+    Client("LlamaIndex", "llamaindex.py", python=".venv-clients-openai2"),
+    Client("any-llm", "any_llm_python.py"),
+    Client("litellm", "litellm_python.py", python=".venv-clients-openai2"),
+    Client("llm", "llm_python.py"),
+    Client("Codex CLI", "codex.py", python=".venv"),
+)
+if sys.platform == "win32":
+    raise SystemExit("the client matrix needs a POSIX system")

@@ -1,0 +1,128 @@
+"""The scenarios: what a client is told to do, what the model behind the gateway says, and what must come of it.
+
+A scenario is a function name of the drivers, the model's answers in order, what the driver must report, and what the
+provider must have been asked. `{opaque}` in `sent` is the family's reasoning state, which must come back as it was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...support.provider import Answer, Received, Script
+from ...support.speech import MODELS, USAGE, Call, says
+
+Json = dict[str, Any]
+
+FAMILIES = ("openai", "anthropic", "gemini", "ollama")
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+SUM = {"addends": [2, 3], "total": 5}
+OSLO: Call = ("get_weather", {"city": "Oslo"})
+LIMA: Call = ("get_weather", {"city": "Lima"})
+BAD_REQUEST = '{"error":{"message":"slow down","status":"RESOURCE_EXHAUSTED","type":"rate_limit_error"}}'
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the model says, in whatever dialect it is asked in; `status` is an HTTP failure, `broken` a lost line."""
+
+    text: str = ""
+    calls: Sequence[Call] = ()
+    reasoning: str = ""
+    status: int = 200
+    broken: bool = False
+    hangs: bool = False
+
+    def script(self, family: str) -> Script:
+        if self.status != 200:
+            body = BAD_REQUEST if family != "ollama" else '{"error":"slow down"}'
+            return Answer(body.encode(), self.status)
+
+        def answer(request: Received) -> Answer:
+            forced = request.json.get("tool_choice") or {}
+            if isinstance(forced, dict) and forced.get("type") == "tool":  # structured output by a forced tool
+                return says(family, calls=[(forced["name"], json.loads(self.text))])
+            spoken = says(family, self.text, calls=self.calls, reasoning=self.reasoning)
+            if not (self.broken or self.hangs):
+                return spoken
+            half = spoken.body[: len(spoken.body) // 2]
+            return Answer(half, content_type=spoken.content_type, ending="abort" if self.broken else "hang")
+
+        return answer
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """driver    the driver's function, if it is not named as the scenario
+    said         the model's answers, in order
+    expected     what the driver reports; a set of strings: one of them must be in the value; a number in `at_least`:
+                 a lower bound
+    sent         words that the provider's last request must hold; `instructed`: words of its first
+    requests     how many requests the provider must have got; None: whatever the client likes
+    """
+
+    name: str
+    what: str
+    said: Sequence[Said]
+    expected: Json
+    driver: str = ""
+    sent: Sequence[str] = ()
+    asked: Sequence[str] = ()
+    at_least: Json = field(default_factory=dict)
+    model: str = ""
+    fails: bool = False
+    upstream_closed: bool = False
+
+    def scripts(self, family: str) -> list[Script]:
+        return [said.script(family) for said in self.said]
+
+    def task(self, family: str, base_url: str) -> Json:
+        """What the driver is told."""
+        model = self.model or MODELS[family]
+        return {"scenario": self.driver or self.name, "base_url": base_url, "model": model, "image": PIXEL}
+
+
+USED = {"input_tokens": USAGE[0], "output_tokens": USAGE[1]}
+WEATHER = ("Weather in Oslo?", "sunny in Oslo")
+TWICE = ("Weather in Oslo and Lima?", "sunny in Oslo", "sunny in Lima")
+
+SCENARIOS = (
+    Scenario("text", "an answer, with usage", [Said("Hello, world.")], {"text": "Hello, world.", **USED},
+             asked=["Say hello.", "Be brief."]),
+    Scenario("stream", "text as it comes", [Said("Streaming works, piece by piece.")],
+             {"text": "Streaming works, piece by piece."}, at_least={"pieces": 3}, asked=["Tell me."]),
+    Scenario("tools", "a tool loop", [Said("Let me look.", [OSLO]), Said("Sunny in Oslo.")],
+             {"text": "Sunny in Oslo.", "ran": ["Oslo"]}, asked=["get_weather"], sent=WEATHER),
+    Scenario("stream_tools", "a tool loop, streamed", [Said("Let me look.", [OSLO]), Said("Sunny in Oslo.")],
+             {"text": "Sunny in Oslo.", "ran": ["Oslo"]}, asked=["get_weather"], sent=WEATHER),
+    Scenario("parallel", "parallel tool calls", [Said("", [OSLO, LIMA]), Said("Sunny in both.")],
+             {"text": "Sunny in both.", "ran": ["Lima", "Oslo"]}, sent=TWICE),
+    Scenario("structured", "structured output", [Said(json.dumps(SUM))], {"value": SUM}, asked=["addends"]),
+    Scenario("chain", "a second turn by previous_response_id", [Said("Hello Ada."), Said("You are Ada.")],
+             {"text": "You are Ada."}, sent=["I am Ada.", "Hello Ada.", "Who am I?"]),
+    Scenario("history", "a second turn by the full history", [Said("Hello Ada."), Said("You are Ada.")],
+             {"text": "You are Ada."}, sent=["I am Ada.", "Hello Ada.", "Who am I?"]),
+    Scenario("reasoning", "reasoning shown, its state brought back",
+             [Said("", [OSLO], reasoning="I need the weather."), Said("Sunny in Oslo.")],
+             {"text": "Sunny in Oslo.", "ran": ["Oslo"], "reasoning": "I need the weather."},
+             sent=[*WEATHER, "{opaque}"]),
+    Scenario("image", "an image", [Said("A pixel.")], {"text": "A pixel."}, asked=[PIXEL]),
+    Scenario("rate_limit", "429 as the client's own error", [Said(status=429)], {"status": 429}, driver="error",
+             fails=True),
+    Scenario("unknown_model", "404 as the client's own error", [], {"status": 404}, driver="error",
+             model="no-such-model", fails=True),
+    Scenario("broken", "an answer that breaks off is an error", [Said("This is never finished, ever.", broken=True)],
+             {}, driver="stream", fails=True),
+    Scenario("cancel", "the client leaves, the provider's call ends",
+             [Said("This goes on and on and on.", hangs=True)], {}, upstream_closed=True),
+)  # fmt: skip
+
+# What comes back to the provider where its reasoning has a state (or, with Ollama, is itself replayed).
+OPAQUE = {
+    "openai": "b3BhcXVl",
+    "anthropic": "c2lnbmF0dXJl",
+    "gemini": "c2lnbmF0dXJl",
+    "ollama": "I need the weather.",
+}
