@@ -39,7 +39,7 @@ PARTS = {
 PART_DONES = {done: (added, place, array) for added, (done, place, array) in PARTS.items()}
 
 # Items of which an incomplete answer may leave one behind.
-PARTIAL = {"incomplete", "failed"}
+PARTIAL = {"incomplete", "failed", "cancelled"}
 
 
 class IllegalStream(AssertionError):
@@ -233,7 +233,9 @@ def check_stream(events: list[Json], *, error_event: bool = True) -> Json:
         must(event["response"]["id"] == response["id"], "the response changed its id")
         must(event["response"]["output"] == [] and event["response"]["usage"] is None, "an early snapshot is not empty")
         must(event["response"]["completed_at"] is None, "an early snapshot is completed")
-    check_end(response, TERMINAL[last["type"]])
+    # There is no event type for a cancelled response: it ends with response.incomplete.
+    cancelled = last["type"] == "response.incomplete" and response["status"] == "cancelled"
+    check_end(response, "cancelled" if cancelled else TERMINAL[last["type"]])
     return response
 
 
@@ -241,7 +243,7 @@ def check_end(response: Json, status: str | None = None) -> None:
     """What holds for every finished response, streamed or not."""
     check_response(response)
     status = status or response["status"]
-    must(status in TERMINAL.values(), f"status {status} at the end")
+    must(status in (*TERMINAL.values(), "cancelled"), f"status {status} at the end")
     must(response["status"] == status, f"status {response['status']} in response.{status}")
     must((response["error"] is not None) == (status == "failed"), "error and status contradict each other")
     must((response["incomplete_details"] is not None) == (status == "incomplete"), "incomplete_details and status")

@@ -108,6 +108,12 @@ class Settings:
         "",
         "Names of the reasoning events: `summary` (all clients know them), or raw in `openai` or `spec` form",
     )
+    background_lease_seconds: float = setting(
+        30.0, POSITIVE, "seconds", "A background response whose process died ends as failed after this time"
+    )
+    background_queue_seconds: float = setting(
+        60.0, POSITIVE, "seconds", "A background response that nobody has begun by then ends as failed"
+    )
     log_level: str = setting("INFO", _one_of(*LOG_LEVELS), "", "Least severe messages to log")
     require_keys: bool = setting(False, SWITCH, "", "Answer only requests that carry a known API key")
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -112,6 +112,13 @@ class Assembler:
             self.emit("error", error=body)
         return self._terminal("failed", error={key: body[key] for key in ("code", "message", "type")})
 
+    def cancel(self) -> Event:
+        """Closes everything where it is; the terminal event. There is no event type of its own for this: the snapshot
+        of `response.incomplete` has status `cancelled`. Not yet in `events`."""
+        self.start()
+        self._close_all(incomplete=True)
+        return {**self._terminal("cancelled"), "type": "response.incomplete"}
+
     def stored(self) -> Json:
         """The response as it is kept: as the client was told, with provider state."""
         return {**self.response, "output": self.output}

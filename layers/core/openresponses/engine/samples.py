@@ -142,6 +142,15 @@ class Samples:
                 await asyncio.wait((opening,))
 
     async def _first(self) -> list[Delta]:
+        context = await self._load()
+        return await self._open(context.items, self._toolset)
+
+    async def prepare(self) -> None:
+        """Everything before the first request; deltas() does it all over."""
+        context = await self._load()
+        self._build(self._turn(context.items, self._toolset))
+
+    async def _load(self) -> Context:
         request = self._request
         owner = self._assembler.response["id"]
         loaded = await load_context(self._services.store, self._tenant, request, owner)
@@ -152,7 +161,7 @@ class Samples:
         self._calls = Calls(
             request, self._toolset, self._services.tools, self._services.settings.max_tool_rounds
         )
-        return await self._open(self.context.items, self._toolset)
+        return self.context
 
     async def _next(self) -> list[Delta]:
         assert self.context is not None and self._sample is not None
@@ -160,17 +169,7 @@ class Samples:
         return await self._open([*self.context.items, *self._continued], self._toolset.after_calls())
 
     async def _open(self, items: list[Json], toolset: Toolset) -> list[Delta]:
-        turn = Turn(
-            provider=self._route.provider.name,
-            model=self._route.model,
-            profile=self._route.profile,
-            request=self._request,
-            instructions=self._request.get("instructions"),
-            input=[item for item in items if item["type"] != "additional_tools"],
-            tools=toolset.tools,
-            tool_choice=toolset.choice,
-            allowed=toolset.allowed,
-        )
+        turn = self._turn(items, toolset)
         if self._request.get("generate") is False:
             self._sample = NoSample()
             return await self._sample.open()
@@ -194,6 +193,19 @@ class Samples:
         except ApiError as error:
             log.warning("%s: tokens were not counted: %s", self._route.provider.name, error.code)
             return None
+
+    def _turn(self, items: list[Json], toolset: Toolset) -> Turn:
+        return Turn(
+            provider=self._route.provider.name,
+            model=self._route.model,
+            profile=self._route.profile,
+            request=self._request,
+            instructions=self._request.get("instructions"),
+            input=[item for item in items if item["type"] != "additional_tools"],
+            tools=toolset.tools,
+            tool_choice=toolset.choice,
+            allowed=toolset.allowed,
+        )
 
     def _build(self, turn: Turn) -> UpstreamRequest:
         try:

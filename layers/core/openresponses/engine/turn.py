@@ -36,6 +36,7 @@ class ResponseTurn:
                Otherwise a failure is always an ApiError.
     deadline   on the loop's clock: when the process may be stopped; None: never
     error_event   whether a failure after the first batch is told by an `error` event before `response.failed`
+    response   the queued response that the client was told already; None: a new one
 
     `events()` is to be run once. `ignored` and `route` are known with its first batch, `response` after its last.
     """
@@ -49,6 +50,7 @@ class ResponseTurn:
         streaming: bool,
         deadline: float | None = None,
         error_event: bool = True,
+        response: Json | None = None,
     ) -> None:
         self._services = services
         self._request = request
@@ -56,8 +58,8 @@ class ResponseTurn:
         self._streaming = streaming
         self._deadline = self._own_deadline(deadline)
         self.route = services.router.resolve(request["model"])
-        self.created_at = int(services.clock())
-        self.response = new_response(new_response_id(), request, self.created_at)
+        self.response = response or new_response(new_response_id(), request, int(services.clock()))
+        self.created_at: int = self.response["created_at"]
         self._assembler = Assembler(
             self.response,
             provider=self.route.provider.name,
@@ -112,13 +114,17 @@ class ResponseTurn:
             terminal = assembler.fail(error)
         except (asyncio.CancelledError, GeneratorExit):
             if assembler.started:
-                assembler.end("client_disconnected")
-                await asyncio.shield(self._persist())
+                await self._abandoned()
             raise
         finally:
             await self._samples.aclose()
         await self._persist()
         yield [*assembler.take(), terminal]
+
+    async def prepare(self) -> None:
+        """Reads the context and checks that the provider's request can be made, without running the turn.
+        Raises ApiError."""
+        await self._samples.prepare()
 
     def _ended(self) -> Event:
         error, finish = self._assembler.error, self._assembler.finish
@@ -142,6 +148,11 @@ class ResponseTurn:
             expires_at=int(self.created_at + lifetime),
         )
 
+    async def _abandoned(self) -> None:
+        """Nobody reads on: what was said so far is the response."""
+        self._assembler.end("client_disconnected")
+        await asyncio.shield(self._persist())
+
     async def _persist(self) -> None:
         """Stores the response as the client will be told it; if that fails, it is told that it was not stored."""
         record = self.record() if self.response["store"] else None
@@ -149,12 +160,13 @@ class ResponseTurn:
             return
         try:
             await self._services.store.put(self._tenant, record)
-            await self._append_to_conversation(record)
+            await self.append_to_conversation(record)
         except StoreUnavailable as error:
             log.error("response %s was not stored: %s", self.response["id"], error)
             self.response["store"] = False
 
-    async def _append_to_conversation(self, record: StoredResponse) -> None:
+    async def append_to_conversation(self, record: StoredResponse) -> None:
+        """Adds the turn to the request's conversation, if it has one and the turn can be continued."""
         conversation = conversation_id(self._request)
         if conversation is None or record.status not in CONTINUABLE:
             return

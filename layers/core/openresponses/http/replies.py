@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from starlette.responses import Response
@@ -16,6 +16,9 @@ from ..engine.assembler import TERMINAL
 from ..engine.turn import ResponseTurn
 from ..protocol.errors import ApiError
 from .sse import DONE, KEEP_ALIVE, encode
+
+if TYPE_CHECKING:
+    from ..engine.tail import Tail
 
 EVENT_STREAM_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -77,14 +80,18 @@ class TurnReply:
 
 
 class StreamReply:
-    """Runs a turn and sends its events as they come, with a comment after each `keep_alive` seconds of silence."""
+    """Runs a turn, or follows one, and sends its events as they come, with a comment after each `keep_alive` seconds of
+    silence. `headers` go with the reply; a turn's own are known when it begins."""
 
-    def __init__(self, turn: ResponseTurn, keep_alive: float) -> None:
-        self._turn = turn
+    def __init__(
+        self, events: ResponseTurn | Tail, keep_alive: float, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self._events = events
         self._keep_alive = keep_alive
+        self._headers = headers or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
+        started = last = False
         now = asyncio.get_running_loop().time
 
         async def comment() -> None:
@@ -94,7 +101,7 @@ class StreamReply:
         try:
             async with (
                 cancelled_if_gone(receive, idle=self._keep_alive, on_idle=comment) as watch,
-                aclosing(self._turn.events()) as batches,
+                aclosing(self._events.events()) as batches,
             ):
                 async for events in batches:
                     if not started:
@@ -104,11 +111,16 @@ class StreamReply:
                     data = encode(events) + DONE if last else encode(events)
                     watch.active_at = now()
                     await send({"type": "http.response.body", "body": data, "more_body": not last})
+                if not started:
+                    await send(self._start())
+                if not last:  # resumed at the end, or to be resumed
+                    await send({"type": "http.response.body", "body": DONE, "more_body": False})
         except ApiError as error:
             await error_response(error)(scope, receive, send)
 
     def _start(self) -> Message:
-        extra = [(key.encode(), value.encode()) for key, value in turn_headers(self._turn).items()]
+        own = turn_headers(self._events) if isinstance(self._events, ResponseTurn) else {}
+        extra = [(key.encode(), value.encode()) for key, value in {**self._headers, **own}.items()]
         return {"type": "http.response.start", "status": 200, "headers": [*EVENT_STREAM_HEADERS, *extra]}
 
 

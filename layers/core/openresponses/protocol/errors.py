@@ -57,6 +57,7 @@ ERRORS: dict[str, ErrorKind] = {
     "provider_error": ErrorKind(502, "model_error", retryable=True),
     "provider_invalid_response": ErrorKind(502, "model_error"),
     "server_is_overloaded": ErrorKind(503, "server_error", retryable=True),
+    "time_limit": ErrorKind(504, "server_error", retryable=True),
     "provider_timeout": ErrorKind(504, "server_error", retryable=True),
 }
 

@@ -9,9 +9,10 @@ one run, one sequence of events and one end.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from .base import Store, StoredResponse
+if TYPE_CHECKING:
+    from .base import StoredResponse
 
 MAX_BATCH_EVENTS = 256
 
@@ -83,9 +84,3 @@ class Jobs(Protocol):
         """Tenants and ids of responses whose lease has expired."""
         ...
 
-
-class JobStore(Store, Protocol):
-    """A store that keeps unfinished responses too."""
-
-    @property
-    def jobs(self) -> Jobs: ...

@@ -1,0 +1,161 @@
+"""An answer that nobody will finish: what its stored events tell of it, and the events that close it.
+
+Whoever made it is gone, and its assembler with it. The stored events are folded into items, and what is open is closed
+as the assembler would have done it. Provider state that the client did not ask for is lost.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..protocol.errors import ApiError
+
+Json = dict[str, Any]
+Event = dict[str, Any]
+
+# Type of a delta event → its done event, and the field of that and of the item or part which has the whole text.
+TEXTS = {
+    "response.output_text.delta": ("response.output_text.done", "text"),
+    "response.refusal.delta": ("response.refusal.done", "refusal"),
+    "response.reasoning_summary_text.delta": ("response.reasoning_summary_text.done", "text"),
+    "response.reasoning_text.delta": ("response.reasoning_text.done", "text"),
+    "response.reasoning.delta": ("response.reasoning.done", "text"),
+    "response.function_call_arguments.delta": ("response.function_call_arguments.done", "arguments"),
+    "response.custom_tool_call_input.delta": ("response.custom_tool_call_input.done", "input"),
+    "response.mcp_call_arguments.delta": ("response.mcp_call_arguments.done", "arguments"),
+    "response.code_interpreter_call_code.delta": ("response.code_interpreter_call_code.done", "code"),
+}
+TEXT_DONES = {done for done, _ in TEXTS.values()}
+# Type of a part's first event → its last one, the array of the item it stands in, and its place there.
+PARTS = {
+    "response.content_part.added": ("response.content_part.done", "content", "content_index"),
+    "response.reasoning_summary_part.added": (
+        "response.reasoning_summary_part.done",
+        "summary",
+        "summary_index",
+    ),
+}
+PART_DONES = {done: array for done, array, _ in PARTS.values()}
+# Calls whose text is told although there is none.
+CALL_TEXTS = {
+    "function_call": "response.function_call_arguments.delta",
+    "custom_tool_call": "response.custom_tool_call_input.delta",
+}
+
+
+class OpenItem:
+    """An item between its added and its done event, with at most one open part and one open text."""
+
+    def __init__(self, item: Json) -> None:
+        self.item = {**item}
+        self.kind: str | None = CALL_TEXTS.get(item["type"])  # delta events of the open text
+        self.pieces: list[str] = []
+        self.part: Event | None = None  # the added event of the open part
+        self.annotations: list[Json] = []
+
+    def see(self, event: Event) -> None:
+        kind = event["type"]
+        if kind in TEXTS:
+            self.kind = kind
+            self.pieces.append(event["delta"])
+        elif kind in TEXT_DONES:
+            self._keep(event)
+        elif kind in PARTS:
+            self.part, self.annotations = event, []
+            self.kind, self.pieces = None, []
+        elif kind in PART_DONES:
+            array = PART_DONES[kind]
+            self.item[array] = [*self.item.get(array, ()), event["part"]]
+            self.part = None
+        elif kind == "response.output_text.annotation.added":
+            self.annotations.append(event["annotation"])
+
+    def _keep(self, done: Event) -> None:
+        """The text is told. A call's is the item's own; a part's comes again with the end of the part."""
+        for _, field in TEXTS.values():
+            if self.part is None and field in done:
+                self.item[field] = done[field]
+        if self.part is None:
+            self.kind, self.pieces = None, []
+
+    def closing(self, index: int, status: str) -> list[Event]:
+        """Without sequence numbers."""
+        events: list[Event] = []
+        place = {"item_id": self.item["id"], "output_index": index}
+        text = "".join(self.pieces)
+        if self.part:
+            done, _, position = PARTS[self.part["type"]]
+            place[position] = self.part[position]
+            part = {**self.part["part"]}
+            field = "refusal" if part["type"] == "refusal" else "text"
+            part[field] = text
+            if part["type"] == "output_text":
+                part["annotations"] = self.annotations
+            events.append({"type": self._text_done(part), **place, field: text})
+            if part["type"] == "output_text":
+                events[-1]["logprobs"] = part["logprobs"]
+            events.append({"type": done, **place, "part": part})
+        elif self.kind:
+            done, field = TEXTS[self.kind]
+            events.append({"type": done, **place, field: text})
+        for event in list(events):
+            self.see(event)
+        self.item["status"] = status
+        return [*events, {"type": "response.output_item.done", "output_index": index, "item": self.item}]
+
+    def _text_done(self, part: Json) -> str:
+        if self.kind:
+            return TEXTS[self.kind][0]
+        kinds = {"output_text": "output_text", "refusal": "refusal", "summary_text": "reasoning_summary_text"}
+        return f"response.{kinds.get(part['type'], 'reasoning_text')}.done"
+
+
+class Unfinished:
+    """Folds the events of `response`, the queued one, as they are stored."""
+
+    def __init__(self, response: Json) -> None:
+        self.response = {**response, "output": []}
+        self.sequence = 0  # of the next event
+        self._done: dict[int, Json] = {}
+        self._open: dict[int, OpenItem] = {}
+
+    def see(self, event: Event) -> None:
+        self.sequence = event["sequence_number"] + 1
+        kind, index = event["type"], event.get("output_index")
+        if kind == "response.output_item.added":
+            self._open[event["output_index"]] = OpenItem(event["item"])
+        elif kind == "response.output_item.done":
+            self._open.pop(event["output_index"], None)
+            self._done[event["output_index"]] = event["item"]
+        elif kind == "response.in_progress":
+            self.response |= event["response"]
+        elif index in self._open:
+            self._open[index].see(event)
+
+    def close(self, error: ApiError | None) -> list[Event]:
+        """The events that end it, the terminal one last: failed with `error`, or cancelled."""
+        events: list[Event] = []
+        if self.response["status"] == "queued":
+            events.append({"type": "response.created", "response": {**self.response}})
+            self.response["status"] = "in_progress"
+            events.append({"type": "response.in_progress", "response": {**self.response}})
+        last = max((*self._open, *self._done), default=0)
+        for index in sorted(self._open):
+            closing = self._open[index].closing(index, "incomplete" if index == last else "completed")
+            self._done[index] = closing[-1]["item"]
+            events += closing
+        self._open.clear()
+        self.response["output"] = [self._done[index] for index in sorted(self._done)]
+        if error:
+            body = error.body()
+            events.append({"type": "error", "error": body})
+            told = {key: body[key] for key in ("code", "message", "type")}
+            self.response |= {"status": "failed", "error": told}
+        else:
+            self.response["status"] = "cancelled"
+        kind = "response.failed" if error else "response.incomplete"
+        events.append({"type": kind, "response": self.response})
+        return [
+            {"type": event.pop("type"), "sequence_number": number, **event}
+            for number, event in enumerate(events, self.sequence)
+        ]
