@@ -253,6 +253,19 @@ def limits() -> str:
     return table(("What", "Limit"), rows)
 
 
+def fidelity_requests() -> str:
+    from tests.traces.requests.reasons import REASONS
+
+    return table(("Provider", "What", "Why"), ((code(row.dialect), row.what, row.why) for row in REASONS))
+
+
+def fidelity_refusals() -> str:
+    from tests.traces.requests.reasons import REFUSALS
+
+    rows = ((code(row.dialect), row.what, row.why) for row in REFUSALS)
+    return table(("Provider", "What", "Why"), rows)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "providers": providers,
     "provider-variables": provider_variables,
@@ -273,6 +286,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "endpoints": endpoints,
     "events": stream_events,
     "limits": limits,
+    "fidelity-requests": fidelity_requests,
+    "fidelity-refusals": fidelity_refusals,
 }
 
 

@@ -67,7 +67,9 @@ def compare(said: Said, told: Told) -> list[str]:
         found += [f"no {kind} for what the provider ran" for kind in missing]
     if said.model and not said.paused and response["model"] != said.model:
         found.append(f"model {response['model']!r}, the provider says {said.model!r}")
-    if said.refused and not any(part["type"] == "refusal" for item in told.of("message") for part in item["content"]):
+    if said.refused and not any(
+        part["type"] == "refusal" for item in told.of("message") for part in item["content"]
+    ):
         found.append("the refusal is lost")
     kept = any(item.get("encrypted_content") for item in told.of("reasoning"))
     if said.state and response["status"] == COMPLETED and not kept:
@@ -104,7 +106,11 @@ def compare_citations(said: Said, told: Told) -> list[str]:
         for part in parts for note in part["annotations"] if note["type"] == "url_citation"
     }  # fmt: skip
     lost, made_up = said.citations - got, got - said.citations
-    return [f"citations lost: {sorted(lost)!r:.300}; made up: {sorted(made_up)!r:.300}"] if lost or made_up else []
+    return (
+        [f"citations lost: {sorted(lost)!r:.300}; made up: {sorted(made_up)!r:.300}"]
+        if lost or made_up
+        else []
+    )
 
 
 def compare_usage(said: Said, response: Json) -> list[str]:
@@ -119,12 +125,18 @@ def compare_usage(said: Said, response: Json) -> list[str]:
     )  # fmt: skip
     if said.usage is None and got in (None, (0, 0, 0, 0)):
         return []
-    return [] if got == said.usage else [f"usage {got}, expected {said.usage} (input, output, cached, reasoning)"]
+    return (
+        []
+        if got == said.usage
+        else [f"usage {got}, expected {said.usage} (input, output, cached, reasoning)"]
+    )
 
 
 def reasoning_of(told: Told) -> str:
     items = told.of("reasoning")
-    return "".join(part["text"] for item in items for part in (*item["summary"], *(item.get("content") or ())))
+    return "".join(
+        part["text"] for item in items for part in (*item["summary"], *(item.get("content") or ()))
+    )
 
 
 def difference(wanted: str, got: str) -> str:

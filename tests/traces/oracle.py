@@ -187,7 +187,15 @@ def partial_json(text: str) -> Any:
 
 # --------------------------------------------------------------------------- Gemini generateContent
 
-GEMINI_FILTERS = {"SAFETY", "PROHIBITED_CONTENT", "RECITATION", "BLOCKLIST", "SPII", "IMAGE_SAFETY", "MODEL_ARMOR"}
+GEMINI_FILTERS = {
+    "SAFETY",
+    "PROHIBITED_CONTENT",
+    "RECITATION",
+    "BLOCKLIST",
+    "SPII",
+    "IMAGE_SAFETY",
+    "MODEL_ARMOR",
+}
 GEMINI_VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")
 
 

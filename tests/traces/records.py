@@ -56,7 +56,11 @@ def read(path: Path) -> Iterator[Record]:
     model = STAND_IN[dialect] if "{" in model else model
     body = response["body"].encode()
     reason = next((why for part, why in OTHER_ENDPOINTS.items() if part in endpoint), None)
-    if dialect == "openai" and raw["framing"] == "json" and json.loads(body).get("status") in ("queued", "in_progress"):
+    if (
+        dialect == "openai"
+        and raw["framing"] == "json"
+        and json.loads(body).get("status") in ("queued", "in_progress")
+    ):
         reason = "a background response that is not finished: the gateway never asks a provider for one"
     starts = [body.rfind(b"event:", 0, found.start()) for found in ANSWER_START.finditer(body)][1:]
     for n, answer in enumerate(cut(body, *starts)):

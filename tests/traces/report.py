@@ -37,7 +37,7 @@ def results_of(note: str, reports: Iterable[Any]) -> Iterator[tuple[str, list[st
     for report in reports:
         for name, value in getattr(report, "user_properties", ()):
             if name == note and report.when == "call":
-                yield value["provider"], value["tags"], report.passed
+                yield value["provider"], value["tags"], value.get("passed", report.passed)
 
 
 def not_applicable() -> Iterator[str]:

@@ -55,7 +55,11 @@ def replay(gateway: Gateway, record: Record, said: Said | None, *, stream: bool)
     """The gateway's answer to a record, delivered in random pieces."""
     dice = random.Random(record.slug)
     size = len(record.body)
-    pieces = cut(record.body, *sorted(dice.sample(range(1, size), min(PIECES - 1, size - 1)))) if size > 1 else None
+    pieces = (
+        cut(record.body, *sorted(dice.sample(range(1, size), min(PIECES - 1, size - 1))))
+        if size > 1
+        else None
+    )
     gateway.scenario(*answers(record, record.body, pieces))
     return gateway.ask(request_for(record, said), stream=stream)
 
@@ -77,7 +81,9 @@ def test_replay(gateway: Gateway, record: Record, request: pytest.FixtureRequest
 
 
 @each(STREAMS)
-@pytest.mark.parametrize("cuts", [FAST_CUTS, pytest.param(SLOW_CUTS, marks=pytest.mark.slow)], ids=["fast", "slow"])
+@pytest.mark.parametrize(
+    "cuts", [FAST_CUTS, pytest.param(SLOW_CUTS, marks=pytest.mark.slow)], ids=["fast", "slow"]
+)
 def test_truncated(gateway: Gateway, record: Record, cuts: int) -> None:
     """A stream that breaks off at any byte: the client is told what came, and that it broke off."""
     dice = random.Random(f"{record.slug} {cuts}")

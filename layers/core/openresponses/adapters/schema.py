@@ -508,6 +508,8 @@ class _Rewriter:
             properties[name] = self.node(sub, depth + 1)
         if "properties" in schema:
             made["properties"] = properties
+        if ordering := schema.get("propertyOrdering"):  # Gemini's own keyword
+            made["propertyOrdering"] = ordering
         self.require(required, properties, made, lost)
         more = schema.get("additionalProperties", True)
         if self.dialect.references:

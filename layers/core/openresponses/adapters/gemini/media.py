@@ -38,8 +38,9 @@ def media_part(part: Part, *, url_input: bool) -> Json:
     if kind == "input_audio":
         audio = content["input_audio"]
         return _inline(AUDIO_FORMATS.get(audio["format"], f"audio/{audio['format']}"), audio["data"])
+    named = mimetypes.guess_type(content.get("filename") or "")[0]
     if content.get("file_id"):
-        return _file(content["file_id"], f"{part.path}.file_id", "", url_input=True)
+        return _file(content["file_id"], f"{part.path}.file_id", named or "", url_input=True)
     if content.get("file_data"):
         found = read_file(part)
         assert found is not None
@@ -50,7 +51,7 @@ def media_part(part: Part, *, url_input: bool) -> Json:
         raise ApiError("missing_required_parameter", f"'{part.path}' has no content.", param=place)
     if data := read_data_url(url, place):
         return _checked(data.mime, data.data, place)
-    return _file(url, place, DEFAULT_TYPES.get(kind, ""), url_input=url_input)
+    return _file(url, place, named or DEFAULT_TYPES.get(kind, ""), url_input=url_input, named=bool(named))
 
 
 def mime_of(part: Json) -> str:
@@ -71,10 +72,13 @@ def _inline(mime: str, data: str) -> Json:
     return {"inlineData": {"mimeType": mime, "data": data}}
 
 
-def _file(uri: str, place: str, default: str, *, url_input: bool) -> Json:
-    """A file that Google reads itself: of its Files API, of Cloud Storage, on YouTube, or at an https URL."""
+def _file(uri: str, place: str, default: str, *, url_input: bool, named: bool = True) -> Json:
+    """A file that Google reads itself: of its Files API, of Cloud Storage, on YouTube, or at an https URL.
+
+    `default`: its type where the address does not tell it; `named`: because the file's name does.
+    """
     if FILE_NAME.fullmatch(uri):
-        return {"fileData": {"fileUri": FILES_API + uri}}
+        uri = FILES_API + uri
     address = urlsplit(uri)
     if place.endswith("file_id") and not uri.startswith(("gs://", FILES_API)):
         raise unsupported(place, "a file id that is not Gemini's ('files/...')")
@@ -83,7 +87,10 @@ def _file(uri: str, place: str, default: str, *, url_input: bool) -> Json:
     google = address.scheme == "gs" or uri.startswith(FILES_API) or _is_youtube(address.hostname or "")
     if not google and not url_input:
         raise unsupported(place, "a file by URL; send it as a data URL")
-    mime = mimetypes.guess_type(address.path)[0] or ("" if uri.startswith(FILES_API) else default)
+    guessed = (
+        "" if uri.startswith(FILES_API) and not named else default
+    )  # its Files API knows the type itself
+    mime = mimetypes.guess_type(address.path)[0] or guessed
     return {"fileData": {**({"mimeType": mime} if mime else {}), "fileUri": uri}}
 
 
