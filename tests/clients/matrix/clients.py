@@ -81,7 +81,7 @@ class Driver:
 
     def stop(self) -> None:
         self.process.kill()
-        self.process.wait()
+        self.process.communicate()
         self.log.close()
         self.home.cleanup()
 

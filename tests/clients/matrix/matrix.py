@@ -19,9 +19,6 @@ from ...support.provider import Provider
 from .clients import CLIENTS, Client, Driver
 from .scenarios import FAMILIES, OPAQUE, SCENARIOS, Scenario
 
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
-
-
 @pytest.fixture(scope="session")
 def base_url(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The gateway, as `openresponses serve` starts it."""
