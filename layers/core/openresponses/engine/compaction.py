@@ -75,6 +75,7 @@ async def compact(services: Services, request: Json, *, tenant: str, deadline: f
             {
                 "id": item_id("compaction", hex_of(response_id), 0),
                 "type": "compaction",
+                "status": "completed",
                 "encrypted_content": await seal_summary(services.sealer, tenant, summary),
             },
             *({"status": "completed", **call} for call in open_calls(stored.items)),

@@ -183,9 +183,14 @@ def answers(item: Json) -> str | None:
 
 
 def open_calls(items: list[Json]) -> list[Json]:
-    """The calls and requests for approval that still wait for an answer."""
-    answered = {answers(item) for item in items}
-    return [item for item in items if (asked := asks(item)) and asked not in answered]
+    """The calls and requests for approval that still wait for an answer. Some providers use an id again every turn."""
+    waiting: list[Json] = []
+    for item in items:
+        if asks(item):
+            waiting.append(item)
+        elif answered := answers(item):
+            waiting = [asking for asking in waiting if asks(asking) != answered]
+    return waiting
 
 
 def _check_outputs(own: list[Json], earlier: list[Json]) -> None:

@@ -97,14 +97,16 @@ def _begins_step(before: Json, item: Json) -> bool:
 
 def _with_results(items: list[Json], groups: list[list[int]]) -> Iterator[list[int]]:
     """Each group with the results of its calls, wherever they stand, and without those of others' calls."""
-    results: dict[str, list[int]] = {}
+    last_asked: dict[str, int] = {}  # some providers use an id again in each turn
+    results: dict[int, list[int]] = {}
     for place, item in enumerate(items):
-        if answered := answers(item):
-            results.setdefault(answered, []).append(place)
+        if asked := asks(item):
+            last_asked[asked] = place
+        elif (answered := answers(item)) in last_asked:
+            results.setdefault(last_asked[answered], []).append(place)
     for group in groups:
         kept = [place for place in group if not answers(items[place])]
-        asked = [call for place in kept if (call := asks(items[place]))]
-        yield kept + [place for call in asked for place in results.get(call, ())]
+        yield kept + [result for place in kept for result in results.get(place, ())]
 
 
 async def open_shortened(
