@@ -14,6 +14,7 @@ secrets.prefetch()
 
 from aws_lambda_powertools import Logger  # noqa: E402
 from openresponses.http.app import create_app  # noqa: E402
+from openresponses.lambda_worker import LambdaWorker  # noqa: E402
 from openresponses.sealing import Sealer, secret_keys  # noqa: E402
 from openresponses.store.dynamodb import DynamoDBStore  # noqa: E402
 from openresponses.store.dynamodb_keys import DynamoDBKeys  # noqa: E402
@@ -34,7 +35,10 @@ async def tenant_of(request: HTTPConnection) -> str:
 
 
 sealer = Sealer(secret_keys(os.environ["SEALING_SECRET_ARN"]))
-app = create_app(settings, store, secrets, authenticate=tenant_of, sealer=sealer)
+worker = LambdaWorker(os.environ["WORKER_FUNCTION"])
+app = create_app(
+    settings, store, secrets, authenticate=tenant_of, sealer=sealer, start_worker=worker.run_response
+)
 
 if origins := os.environ.get("CORS_ORIGINS", "").replace(" ", ""):
     from starlette.middleware.cors import CORSMiddleware

@@ -142,7 +142,7 @@ def test_a_resumed_stream_goes_on_where_it_was_cut(gateway: Gateway) -> None:
     live = follow(gateway, queued["id"])
     response = grammar.check_stream(live)
     assert response["status"] == "completed" and len(live) > 1500
-    places = random.Random(5).sample(range(len(live)), 48) + [0, len(live) - 2]
+    places = [*random.Random(5).sample(range(len(live)), 48), 0, len(live) - 2]
     for place in places:
         assert follow(gateway, queued["id"], place) == live[place + 1 :]
     assert follow(gateway, queued["id"], len(live) - 1) == []

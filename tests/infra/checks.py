@@ -191,7 +191,54 @@ def functions(template: Template) -> Iterator[str]:
             yield f"{name}: no alias"
 
 
+def worker(template: Template) -> Iterator[str]:
+    """The asynchronous function: outlives a turn, is retried, leaves dead letters, sweeps; only we may invoke it."""
+    (name, function) = next(
+        pair for pair in of_type(template, "AWS::Lambda::Function") if pair[0] == "WorkerFunction"
+    )
+    most = float(template["Parameters"]["MaxTurnSeconds"]["MaxValue"])
+    if not most < function["Timeout"] - 10:
+        yield f"{name}: ends before a turn of {most} s"
+    configs = [
+        c for _, c in of_type(template, "AWS::Lambda::EventInvokeConfig") if c["FunctionName"]["Ref"] == name
+    ]
+    if not configs or "OnFailure" not in configs[0].get("DestinationConfig", {}):
+        yield f"{name}: what fails leaves no dead letter"
+    if not configs or "MaximumRetryAttempts" not in configs[0]:
+        yield f"{name}: retried as it happens"
+    age = configs[0].get("MaximumEventAgeInSeconds", 21600) if configs else 21600
+    asking = streaming_function(template)[1]["Environment"]["Variables"]
+    if not age < float(asking.get("OPENRESPONSES_BACKGROUND_QUEUE_SECONDS", 60)):
+        yield f"{name}: may begin a response after it was given up"
+    rules = [rule for _, rule in of_type(template, "AWS::Events::Rule")]
+    if [target.get("Input") for rule in rules for target in rule["Targets"]] != ['{"sweep": true}']:
+        yield f"{name}: does not sweep"
+    for role, statement in statements(template):
+        if "lambda:InvokeFunction" in as_list(statement["Action"]) and statement["Resource"] != [
+            {"Fn::Sub": "${WorkerFunction.Arn}:live"}
+        ]:
+            yield f"{role}: may invoke {statement['Resource']}"
+
+
+def lease_index(template: Template) -> Iterator[str]:
+    """The sweep's index knows no content, and the worker alone reads it."""
+    for name, made in of_type(template, "AWS::DynamoDB::Table"):
+        indexes = {index["IndexName"]: index for index in made["GlobalSecondaryIndexes"]}
+        if "open_leases" not in indexes:
+            yield f"{name}: no index of open leases"
+        for index in indexes.values():
+            if index["Projection"]["ProjectionType"] != "KEYS_ONLY":
+                yield f"{name}: {index['IndexName']} holds more than keys"
+    readers = {
+        role for role, statement in statements(template) if "open_leases" in str(statement["Resource"])
+    }
+    if readers != {"WorkerRole"}:
+        yield f"open leases are read by {readers}"
+
+
 CHECKS: list[Check] = [
+    worker,
+    lease_index,
     streaming_routes,
     authorized_routes,
     authorizer,

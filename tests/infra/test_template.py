@@ -102,6 +102,29 @@ BROKEN: dict[str, tuple[checks.Check, str, str]] = {
         "      RetentionInDays: !Ref LogRetentionDays\n",
         "      LogGroupClass: STANDARD\n",
     ),
+    "a worker that is cut in mid-turn": (checks.worker, "Timeout: 900", "Timeout: 600"),
+    "no dead letters": (
+        checks.worker,
+        "        MaximumEventAgeInSeconds: 600\n        DestinationConfig:\n          OnFailure:\n"
+        "            Type: SQS\n            Destination: !GetAtt DeadLetters.Arn\n",
+        "        MaximumEventAgeInSeconds: 600\n",
+    ),
+    "events that outlive their response": (
+        checks.worker,
+        "MaximumEventAgeInSeconds: 600",
+        "MaximumEventAgeInSeconds: 3600",
+    ),
+    "no sweep": (checks.worker, """Input: '{"sweep": true}'""", "Input: '{}'"),
+    "a right to invoke anything": (
+        checks.worker,
+        "                Action: lambda:InvokeFunction\n                Resource: !Sub ${WorkerFunction.Arn}:live",
+        "                Action: lambda:InvokeFunction\n                Resource: !GetAtt AuthorizerFunction.Arn",
+    ),
+    "an index with content": (
+        checks.lease_index,
+        "            ProjectionType: KEYS_ONLY",
+        "            ProjectionType: ALL",
+    ),
     "another runtime": (checks.functions, "Runtime: python3.13", "Runtime: python3.12"),
     "no alias": (checks.functions, "    AutoPublishAlias: live\n", ""),
 }

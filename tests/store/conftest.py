@@ -51,6 +51,8 @@ def table(client: Any) -> str:
             {"AttributeName": "sk", "AttributeType": "S"},
             {"AttributeName": "tenant", "AttributeType": "S"},
             {"AttributeName": "created_at", "AttributeType": "N"},
+            {"AttributeName": "lease", "AttributeType": "S"},
+            {"AttributeName": "until", "AttributeType": "N"},
         ],
         KeySchema=[
             {"AttributeName": "pk", "KeyType": "HASH"},
@@ -64,7 +66,15 @@ def table(client: Any) -> str:
                     {"AttributeName": "created_at", "KeyType": "RANGE"},
                 ],
                 "Projection": {"ProjectionType": "KEYS_ONLY"},
-            }
+            },
+            {
+                "IndexName": "open_leases",
+                "KeySchema": [
+                    {"AttributeName": "lease", "KeyType": "HASH"},
+                    {"AttributeName": "until", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            },
         ],
     )
     return name

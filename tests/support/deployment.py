@@ -119,6 +119,7 @@ class Deployment:
             "OPENRESPONSES_MAX_BODY_BYTES": "4194304",
             "OPENRESPONSES_LOG_LEVEL": "INFO",
             "OPENRESPONSES_MAX_RETRIES": "0",
+            "WORKER_FUNCTION": "worker",
             "POWERTOOLS_SERVICE_NAME": "openresponses",
             "POWERTOOLS_METRICS_NAMESPACE": "OpenResponses",
             "PYTHONNOUSERSITE": "1",

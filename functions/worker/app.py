@@ -1,0 +1,71 @@
+"""What outlives its request: the worker, invoked asynchronously with one task, which it finds in the table.
+
+{"background": {"tenant", "response_id"}}   runs a background response; once, however often it is told
+{"sweep": true}                             ends the background responses whose worker has died; every minute
+
+Whatever fails here is tried again by Lambda, and then is a dead letter: nothing of it but tenant and id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+from openresponses.secrets import SecretsManagerSecrets
+from openresponses.settings import Settings
+
+secrets = SecretsManagerSecrets(os.environ["PROVIDER_SECRET_ARN"], os.environ)
+secrets.prefetch()
+
+from aws_lambda_powertools import Logger  # noqa: E402
+from openresponses.engine.background import Background  # noqa: E402
+from openresponses.engine.hosted_tools import load_tools  # noqa: E402
+from openresponses.engine.services import Services  # noqa: E402
+from openresponses.routing import Router  # noqa: E402
+from openresponses.sealing import Sealer, secret_keys  # noqa: E402
+from openresponses.store.dynamodb import DynamoDBStore  # noqa: E402
+from openresponses.upstream.client import Upstream  # noqa: E402
+
+Json = dict[str, Any]
+
+MARGIN = 5.0  # seconds before Lambda's deadline by which the end must be stored
+
+settings = Settings.load(os.environ)
+Logger(service="openresponses", level=settings.log_level)
+loop = asyncio.new_event_loop()
+
+
+async def make_services() -> Services:
+    """In the loop that serves every invocation, so that connections live on from one to the next."""
+    router = Router(settings)
+    store = DynamoDBStore(os.environ["TABLE_NAME"], int(settings.history_ttl_days * 86400))
+    sealer = Sealer(secret_keys(os.environ["SEALING_SECRET_ARN"]))
+    upstream = Upstream(settings.connect_timeout)
+    tools = load_tools(router.tools, secrets)
+    return Services(settings, router, secrets, store, upstream, tools, sealer=sealer)
+
+
+async def nobody(tenant: str, response_id: str) -> None:
+    raise RuntimeError("the worker queues nothing")
+
+
+background = Background(loop.run_until_complete(make_services()), nobody)
+
+
+def app(event: Json, context: Any) -> None:
+    """Does the event's task; an event with none of them is a KeyError."""
+    (task,) = TASKS.keys() & event.keys() or {"unknown"}
+    deadline = loop.time() + context.get_remaining_time_in_millis() / 1000 - MARGIN
+    loop.run_until_complete(TASKS[task](event[task], deadline))
+
+
+async def run_response(asked: Json, deadline: float) -> None:
+    await background.run(asked["tenant"], asked["response_id"], deadline=deadline)
+
+
+async def sweep(_: bool, deadline: float) -> None:
+    await background.sweep()
+
+
+TASKS = {"background": run_response, "sweep": sweep}
