@@ -93,6 +93,12 @@ class Settings:
     max_turn_seconds: float | None = setting(
         None, POSITIVE, "seconds", "Longest turn; then it ends incomplete (`time_limit`). Unset: no limit"
     )
+    max_json_seconds: float | None = setting(
+        None,
+        POSITIVE,
+        "seconds",
+        "The same for an answer that does not stream. Unset: no limit; on AWS 285, as API Gateway waits 300",
+    )
     websocket_seconds: float = setting(
         3600.0, POSITIVE, "seconds", "Longest WebSocket connection; a turn that runs then ends incomplete"
     )

@@ -66,6 +66,7 @@ class UpstreamSample:
         self._request = request
         self._deadline = deadline
         self._longest_wait = longest_wait
+        self._attempts = 0
         self._now = asyncio.get_running_loop().time
         effort = turn.request.get("reasoning", {}).get("effort")
         settings = services.settings
@@ -97,9 +98,16 @@ class UpstreamSample:
         )
 
     async def _attempt(self, refresh: bool) -> list[Delta]:
+        if self._attempts:
+            self._services.telemetry.retried(self._provider.name)
+        self._attempts += 1
         try:
             return await self._once(refresh=refresh)
-        except ApiError:
+        except ApiError as error:
+            if error.status == 429:
+                self._services.telemetry.throttled(self._provider.name)
+            elif error.code == "provider_authentication_failed" and refresh:
+                self._services.telemetry.key_refused(self._provider.name)
             await self.aclose()
             self._reset()
             raise

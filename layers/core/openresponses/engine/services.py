@@ -11,6 +11,7 @@ from ..sealing import Sealer
 from ..secrets import Secrets
 from ..settings import Settings
 from ..store.base import Store
+from ..telemetry import NoTelemetry, Telemetry
 from ..upstream.client import Upstream
 from ..upstream.retry import RetryBudget
 from .hosted_tools import HostedTools
@@ -26,4 +27,5 @@ class Services:
     tools: HostedTools = field(default_factory=HostedTools)
     retry_budget: RetryBudget = field(default_factory=RetryBudget)
     clock: Callable[[], float] = time.time
+    telemetry: Telemetry = field(default_factory=NoTelemetry)
     sealer: Sealer = field(kw_only=True)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 from ..protocol.errors import ApiError
 from ..protocol.ids import new_response_id
 from ..protocol.response import new_response
 from ..store.base import StoredResponse, StoreUnavailable
+from ..telemetry import TurnReport
 from .assembler import Assembler, Event
 from .context import CONTINUABLE
 from .conversation import conversation_id
@@ -56,6 +57,8 @@ class ResponseTurn:
         self._request = request
         self._tenant = tenant
         self._streaming = streaming
+        self._begun = asyncio.get_running_loop().time()
+        self._first_token: float | None = None  # on the loop's clock
         self._deadline = self._own_deadline(deadline)
         self.route = services.router.resolve(request["model"])
         self.response = response or new_response(new_response_id(), request, int(services.clock()))
@@ -86,7 +89,9 @@ class ResponseTurn:
     def _own_deadline(self, deadline: float | None) -> float | None:
         limits = [] if deadline is None else [deadline - DEADLINE_MARGIN]
         if self._services.settings.max_turn_seconds is not None:
-            limits.append(asyncio.get_running_loop().time() + self._services.settings.max_turn_seconds)
+            limits.append(self._begun + self._services.settings.max_turn_seconds)
+        if self._services.settings.max_json_seconds is not None and not self._streaming:
+            limits.append(self._begun + self._services.settings.max_json_seconds)
         return min(limits, default=None)
 
     async def events(self) -> AsyncGenerator[list[Event]]:
@@ -95,31 +100,34 @@ class ResponseTurn:
         Raises ApiError for a failure before the first batch, and for any failure if not streaming.
         """
         assembler = self._assembler
-        try:
-            async with aclosing(self._samples.deltas()) as batches:
-                async for deltas in batches:
-                    for delta in deltas:
-                        assembler.apply(delta)
-                    if assembler.error:
-                        break
-                    if assembler.events or not assembler.started:
-                        assembler.start()
-                        yield assembler.take()
-            terminal = self._ended()
-        except TimeoutError:
-            terminal = assembler.end("time_limit")
-        except ApiError as error:
-            if not assembler.started or not self._streaming:
+        with self._reported():
+            try:
+                async with aclosing(self._samples.deltas()) as batches:
+                    async for deltas in batches:
+                        for delta in deltas:
+                            assembler.apply(delta)
+                        if assembler.error:
+                            break
+                        if self._first_token is None and assembler.output:
+                            self._first_token = asyncio.get_running_loop().time()
+                        if assembler.events or not assembler.started:
+                            assembler.start()
+                            yield assembler.take()
+                terminal = self._ended()
+            except TimeoutError:
+                terminal = assembler.end("time_limit")
+            except ApiError as error:
+                if not assembler.started or not self._streaming:
+                    raise
+                terminal = assembler.fail(error)
+            except (asyncio.CancelledError, GeneratorExit):
+                if assembler.started:
+                    await self._abandoned()
                 raise
-            terminal = assembler.fail(error)
-        except (asyncio.CancelledError, GeneratorExit):
-            if assembler.started:
-                await self._abandoned()
-            raise
-        finally:
-            await self._samples.aclose()
-        await self._persist()
-        yield [*assembler.take(), terminal]
+            finally:
+                await self._samples.aclose()
+            await self._persist()
+            yield [*assembler.take(), terminal]
 
     async def prepare(self) -> None:
         """Reads the context and checks that the provider's request can be made, without running the turn.
@@ -173,3 +181,42 @@ class ResponseTurn:
         items = [*record.input, *record.response["output"]]
         if not await self._services.store.conversations.append(self._tenant, conversation, items):
             log.warning("conversation %s was deleted while a turn ran", conversation)
+
+    # ---------------------------------------------------------------- what an operator learns
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Tells how what runs inside came to its end, whichever that is."""
+        raised: Exception | None = None
+        try:
+            yield
+        except Exception as error:
+            raised = error
+            raise
+        finally:
+            self._services.telemetry.turn_ended(self._report(raised))
+
+    def _report(self, raised: Exception | None) -> TurnReport:
+        now, response = asyncio.get_running_loop().time(), self.response
+        error, details = response["error"] or {}, response["incomplete_details"] or {}
+        status, reason = response["status"], error.get("code") or details.get("reason")
+        if isinstance(raised, ApiError):
+            status = "refused" if raised.status < 500 and raised.status != 429 else "failed"
+            reason = raised.code
+        elif raised:
+            status, reason = "failed", "server_error"
+        elif status in ("queued", "in_progress"):
+            status = "cancelled"
+        first = self._first_token
+        return TurnReport(
+            response_id=response["id"],
+            tenant=self._tenant,
+            provider=self.route.provider.name,
+            model=self.route.model,
+            known_model=self.route.model in self.route.provider.models,
+            status=status,
+            reason=reason,
+            duration=(now - self._begun) * 1000,
+            first_token=None if first is None else (first - self._begun) * 1000,
+            usage=response["usage"],
+        )

@@ -32,6 +32,7 @@ from ..sealing import Sealer, memory_keys
 from ..secrets import Secrets
 from ..settings import Settings
 from ..store.base import Store, StoredResponse, StoreUnavailable
+from ..telemetry import NoTelemetry, Redacted, Telemetry
 from ..upstream.client import Upstream
 from .background import BackgroundRoutes, StartWorker
 from .body import read_body
@@ -58,17 +59,20 @@ def create_app(
     authenticate: Authenticate | None = None,
     sealer: Sealer | None = None,
     start_worker: StartWorker | None = None,
+    telemetry: Telemetry | None = None,
 ) -> ASGIApp:
     """The gateway as an ASGI app with a lifespan.
 
     authenticate   the tenant of a request; raises ApiError "invalid_api_key". None: everyone is the local tenant.
     sealer         seals what clients carry for us. None: nothing sealed outlives this process.
     start_worker   tells a worker to run a background response. None: this process runs it.
+    telemetry      is told how turns end. None: nobody is.
 
     The scope may hold "openresponses.deadline": when, on the event loop's clock, the process may be stopped.
     """
     sealer = sealer or Sealer(memory_keys())
-    gateway = Gateway(settings, store, secrets, authenticate or local_tenant, sealer, start_worker)
+    authenticate, telemetry = authenticate or local_tenant, telemetry or NoTelemetry()
+    gateway = Gateway(settings, store, secrets, authenticate, sealer, start_worker, telemetry)
     handlers: Any = {ApiError: on_api_error, HTTPException: on_http_exception, Exception: on_exception}
     app = Starlette(routes=gateway.routes(), exception_handlers=handlers, lifespan=gateway.lifespan)
     app.router.redirect_slashes = False
@@ -91,6 +95,7 @@ class Gateway:
         authenticate: Authenticate,
         sealer: Sealer,
         start_worker: StartWorker | None,
+        telemetry: Telemetry,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -99,6 +104,7 @@ class Gateway:
         self.tools = load_tools(self.router.tools, secrets)
         self.authenticate = authenticate
         self.sealer = sealer
+        self.telemetry = telemetry
         self.background = BackgroundRoutes(self, start_worker)
         self._services: Services | None = None
         self._connections: WeakSet[Connection] = WeakSet()
@@ -142,6 +148,7 @@ class Gateway:
                 self.store,
                 upstream,
                 self.tools,
+                telemetry=self.telemetry,
                 sealer=self.sealer,
             )
         return self._services
@@ -151,6 +158,7 @@ class Gateway:
     async def create_response(self, request: Request) -> Any:
         tenant = await self.authenticate(request)
         data = await read_body(request, self.settings.max_body_bytes)
+        log.debug("request %s", Redacted(data))
         body = parse_request(parse_json(data))
         if body.get("background"):
             return await self.background.submit(request, tenant, body)

@@ -6,6 +6,8 @@ import os
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..telemetry import REQUEST_ID
+
 # The reply to an HTTP request, to an upgrade that is accepted, and to one that is not.
 STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
 
@@ -22,6 +24,7 @@ class RequestIds:
             return
         request_id = f"req_{os.urandom(16).hex()}"
         scope["openresponses.request_id"] = request_id
+        REQUEST_ID.set(request_id)
         header = (b"x-request-id", request_id.encode())
 
         async def send_named(message: Message) -> None:
