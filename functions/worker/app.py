@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from openresponses.secrets import SecretsManagerSecrets
@@ -68,4 +69,7 @@ async def sweep(_: bool, deadline: float) -> None:
     await background.sweep()
 
 
-TASKS = {"background": run_response, "sweep": sweep}
+TASKS: dict[str, Callable[[Any, float], Coroutine[Any, Any, None]]] = {
+    "background": run_response,
+    "sweep": sweep,
+}

@@ -25,7 +25,7 @@ TEXTS = {
     "response.mcp_call_arguments.delta": ("response.mcp_call_arguments.done", "arguments"),
     "response.code_interpreter_call_code.delta": ("response.code_interpreter_call_code.done", "code"),
 }
-TEXT_DONES = {done for done, _ in TEXTS.values()}
+TEXT_DONES = dict(TEXTS.values())
 # Type of a part's first event → its last one, the array of the item it stands in, and its place there.
 PARTS = {
     "response.content_part.added": ("response.content_part.done", "content", "content_index"),
@@ -36,6 +36,12 @@ PARTS = {
     ),
 }
 PART_DONES = {done: array for done, array, _ in PARTS.values()}
+# Type of a part → how it is told that it has no text.
+EMPTY_TEXT_DONES = {
+    "output_text": "response.output_text.done",
+    "refusal": "response.refusal.done",
+    "summary_text": "response.reasoning_summary_text.done",
+}
 # Calls whose text is told although there is none.
 CALL_TEXTS = {
     "function_call": "response.function_call_arguments.delta",
@@ -48,9 +54,10 @@ class OpenItem:
 
     def __init__(self, item: Json) -> None:
         self.item = {**item}
-        self.kind: str | None = CALL_TEXTS.get(item["type"])  # delta events of the open text
-        self.pieces: list[str] = []
         self.part: Event | None = None  # the added event of the open part
+        self.kind = CALL_TEXTS.get(item["type"])  # the open text's delta events
+        self.pieces: list[str] = []
+        self.told = False  # whether the whole text was told
         self.annotations: list[Json] = []
 
     def see(self, event: Event) -> None:
@@ -59,55 +66,48 @@ class OpenItem:
             self.kind = kind
             self.pieces.append(event["delta"])
         elif kind in TEXT_DONES:
-            self._keep(event)
+            self.told = True
+            if self.part is None:
+                field = TEXT_DONES[kind]
+                self.item[field] = event[field]
         elif kind in PARTS:
-            self.part, self.annotations = event, []
-            self.kind, self.pieces = None, []
+            self.part, self.kind, self.told = event, None, False
+            self.pieces, self.annotations = [], []
         elif kind in PART_DONES:
             array = PART_DONES[kind]
             self.item[array] = [*self.item.get(array, ()), event["part"]]
-            self.part = None
+            self.part = self.kind = None
         elif kind == "response.output_text.annotation.added":
             self.annotations.append(event["annotation"])
 
-    def _keep(self, done: Event) -> None:
-        """The text is told. A call's is the item's own; a part's comes again with the end of the part."""
-        for _, field in TEXTS.values():
-            if self.part is None and field in done:
-                self.item[field] = done[field]
-        if self.part is None:
-            self.kind, self.pieces = None, []
-
     def closing(self, index: int, status: str) -> list[Event]:
-        """Without sequence numbers."""
-        events: list[Event] = []
+        """The events that close the item with `status`, without sequence numbers."""
         place = {"item_id": self.item["id"], "output_index": index}
-        text = "".join(self.pieces)
-        if self.part:
-            done, _, position = PARTS[self.part["type"]]
-            place[position] = self.part[position]
-            part = {**self.part["part"]}
-            field = "refusal" if part["type"] == "refusal" else "text"
-            part[field] = text
-            if part["type"] == "output_text":
-                part["annotations"] = self.annotations
-            events.append({"type": self._text_done(part), **place, field: text})
-            if part["type"] == "output_text":
-                events[-1]["logprobs"] = part["logprobs"]
-            events.append({"type": done, **place, "part": part})
-        elif self.kind:
+        events = self._part_closing(self.part, place) if self.part else []
+        if not events and self.kind and not self.told:
             done, field = TEXTS[self.kind]
-            events.append({"type": done, **place, field: text})
-        for event in list(events):
+            events.append({"type": done, **place, field: "".join(self.pieces)})
+        for event in events:
             self.see(event)
         self.item["status"] = status
         return [*events, {"type": "response.output_item.done", "output_index": index, "item": self.item}]
 
+    def _part_closing(self, added: Event, place: Json) -> list[Event]:
+        done, _, position = PARTS[added["type"]]
+        place = {**place, position: added[position]}
+        field = "refusal" if added["part"]["type"] == "refusal" else "text"
+        part = {**added["part"], field: "".join(self.pieces)}
+        text = {"type": self._text_done(part), **place, field: part[field]}
+        if part["type"] == "output_text":
+            part["annotations"] = self.annotations
+            text["logprobs"] = part["logprobs"]
+        whole = {"type": done, **place, "part": part}
+        return [whole] if self.told else [text, whole]
+
     def _text_done(self, part: Json) -> str:
         if self.kind:
             return TEXTS[self.kind][0]
-        kinds = {"output_text": "output_text", "refusal": "refusal", "summary_text": "reasoning_summary_text"}
-        return f"response.{kinds.get(part['type'], 'reasoning_text')}.done"
+        return EMPTY_TEXT_DONES.get(part["type"], "response.reasoning_text.done")
 
 
 class Unfinished:
@@ -135,8 +135,9 @@ class Unfinished:
     def close(self, error: ApiError | None) -> list[Event]:
         """The events that end it, the terminal one last: failed with `error`, or cancelled."""
         events: list[Event] = []
-        if self.response["status"] == "queued":
+        if self.sequence == 0:
             events.append({"type": "response.created", "response": {**self.response}})
+        if self.response["status"] == "queued":
             self.response["status"] = "in_progress"
             events.append({"type": "response.in_progress", "response": {**self.response}})
         last = max((*self._open, *self._done), default=0)
