@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import orjson
 import pytest
 
 from ..support.gateway import Gateway, Server, environment
@@ -230,10 +231,9 @@ def test_a_vanished_client_stops_the_provider_call(gateway: Gateway, stream: boo
             client.recv(1000)
         left_at = time.monotonic()
     wait_for(lambda: scenario.requests[0].left)
-    assert scenario.requests[0].left - left_at < 1.0  # type: ignore[operator]
-    assert scenario.requests[0].left - left_at < SCALED["idle_timeout"], (
-        "it was the time limit, not the client"
-    )  # type: ignore[operator]
+    seconds = (scenario.requests[0].left or 0.0) - left_at
+    assert seconds < 1.0
+    assert seconds < SCALED["idle_timeout"], "it was the time limit, not the client"
 
 
 def wait_for(condition: Any, seconds: float = 3.0) -> None:
@@ -294,3 +294,93 @@ def test_a_dead_provider_is_not_called_much_more_often_than_it_is_asked(
         assert calls < len(scenario.requests) <= calls + 10 + calls * 0.09 + 1
     finally:
         server.stop()
+
+
+WRONG_TYPES = [  # dialect, a frame's value, what the provider sends in its place
+    pytest.param("anthropic", b'"text": "there"', b'"text": ["there"]', id="anthropic"),
+    pytest.param("gemini", b'"text": "there"', b'"text": 1.5', id="gemini"),
+    pytest.param("ollama", b'"content": "there"', b'"content": {"a": 1}', id="ollama"),
+    pytest.param("openai", b'"delta": "there"', b'"delta": true', id="openai"),
+]
+
+
+@pytest.mark.parametrize(("dialect", "value", "instead"), WRONG_TYPES)
+def test_text_of_the_wrong_type_fails_the_turn(
+    gateway: Gateway, dialect: str, value: bytes, instead: bytes
+) -> None:
+    answer = says(dialect, "Hello there again")
+    wrong = answer.body.replace(b"Hello", b"Hola ").replace(b" ther", b"there").replace(value, instead, 1)
+    assert wrong.count(instead) == 1
+    gateway.scenario(Answer(wrong, content_type=answer.content_type))
+    told = gateway.ask({"model": MODELS[dialect], "input": "hi"}, stream=True)
+    assert (told.response["status"], told.response["error"]["code"]) == (
+        "failed",
+        "provider_invalid_response",
+    )
+    assert told.text == "Hola "
+    assert gateway.get(f"/responses/{told.response['id']}").json() == told.response
+    refused = gateway.ask({"model": MODELS[dialect], "input": "hi"})
+    assert (refused.status, refused.error["code"]) == (502, "provider_invalid_response")
+
+
+@pytest.mark.parametrize(
+    ("value", "instead"), [(b'"prompt_eval_count": 11', b'"prompt_eval_count": "many"'),
+                           (b'"eval_count": 7', b'"eval_count": -7')]
+)  # fmt: skip
+def test_counts_that_are_none_are_left_out(gateway: Gateway, value: bytes, instead: bytes) -> None:
+    answer = says("ollama", "Hello")
+    assert value in answer.body
+    gateway.scenario(Answer(answer.body.replace(value, instead), content_type=answer.content_type))
+    told = gateway.ask({"model": MODELS["ollama"], "input": "hi"}, stream=True)
+    assert (told.text, told.response["status"], told.response["usage"]) == ("Hello", "completed", None)
+
+
+def test_a_model_name_that_is_none_is_left_out(gateway: Gateway) -> None:
+    answer = says("ollama", "Hello")
+    wrong = answer.body.replace(b'"model": "llama-test"', b'"model": ["llama-test"]')
+    gateway.scenario(Answer(wrong, content_type=answer.content_type))
+    told = gateway.ask({"model": MODELS["ollama"], "input": "hi"}, stream=True)
+    assert (told.text, told.response["model"]) == ("Hello", MODELS["ollama"])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("place", ["items.MessageBuilder.text", "items.MessageBuilder.end_part"])
+def test_a_fault_of_our_own_ends_the_turn(
+    gateway: Gateway,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    place: str,
+    stream: bool,
+) -> None:
+    """Even where the item that it left half made cannot be closed: the client sees an end, the log where it was."""
+
+    def fault(*_: Any) -> None:
+        raise RuntimeError("canary"[::-1])
+
+    monkeypatch.setattr(f"openresponses.engine.{place}", fault)
+    gateway.scenario(says("anthropic", "Hello there"))
+    request = {"model": ANTHROPIC, "input": "hi", "stream": stream}
+    reply = gateway.http.post(f"{gateway.base_url}/v1/responses", json=request)
+    assert "yranac" not in reply.text
+    assert "yranac" not in caplog.text
+    assert "in fault" in caplog.text
+    if stream:
+        *_, error, failed, done = [line[6:] for line in reply.text.splitlines() if line.startswith("data: ")]
+        assert orjson.loads(error)["error"]["code"] == "server_error"
+        response = orjson.loads(failed)["response"]
+        assert (orjson.loads(failed)["type"], done) == ("response.failed", "[DONE]")
+        assert gateway.get(f"/responses/{response['id']}").json() == response
+    else:
+        assert (reply.status_code, reply.json()["error"]["code"]) == (500, "server_error")
+
+
+def test_a_store_that_fails_by_a_fault_does_not_lose_the_answer(
+    server: Server, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(*_: Any) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(server.store, "put", fault)
+    gateway.scenario(says("anthropic", "Hello"))
+    told = gateway.ask({"model": ANTHROPIC, "input": "hi"}, stream=True)
+    assert (told.text, told.response["status"], told.response["store"]) == ("Hello", "completed", False)

@@ -12,6 +12,7 @@ it known whether it was cut (`incomplete`). Several tool calls may be open at on
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Hashable
 from typing import Any
 
@@ -19,10 +20,12 @@ from ..adapters import base
 from ..protocol.errors import ApiError
 from ..protocol.ids import hex_of
 from .context import visible
+from .faults import without_text
 from .items import CallBuilder, HostedBuilder, ItemBuilder, MessageBuilder, ReasoningBuilder
 
 Json = dict[str, Any]
 Event = dict[str, Any]
+log = logging.getLogger(__name__)
 
 TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
@@ -106,7 +109,7 @@ class Assembler:
     def fail(self, error: ApiError) -> Event:
         """Closes everything and says the error; the terminal event. Not yet in `events`."""
         self.start()
-        self._close_all(incomplete=True)
+        self._close_what_can_be()
         body = error.body()
         if self.error_event:
             self.emit("error", error=body)
@@ -264,6 +267,17 @@ class Assembler:
             item.close("incomplete" if incomplete and last and self._was_cut(item) else "completed")
         self._open = None
         self._tools.clear()
+
+    def _close_what_can_be(self) -> None:
+        """After a fault that may have left an item half made: what has no end by then is left out."""
+        try:
+            self._close_all(incomplete=True)
+        except Exception as error:
+            log.error("an item cannot be closed", exc_info=without_text(error))
+            self._open = None
+            self._tools.clear()
+        self.output = [item for item in self.output if item]
+        self.response["output"] = [item for item in self.response["output"] if item]
 
     def _was_cut(self, item: ItemBuilder) -> bool:
         """A limit cuts the last item even where the provider closed it; a broken stream cuts what was not closed."""

@@ -17,9 +17,11 @@ from ..adapters.base import Adapter, Delta, Failed, Finished, Json, Reader, Turn
 from ..catalog import Provider
 from ..protocol.errors import ApiError
 from ..upstream.client import Answer
-from ..upstream.framing import DONE, Decoder, Frame, FrameTooLarge, WholeDecoder, decoder_for, parse
+from ..upstream.framing import DONE, Decoder, Frame, FrameError, WholeDecoder, decoder_for, parse
 from ..upstream.retry import with_retries
+from .faults import without_text
 from .services import Services
+from .wellformed import BESIDE_CONTENT, WELL_FORMED
 
 log = logging.getLogger(__name__)
 
@@ -184,8 +186,8 @@ class UpstreamSample:
             self._decoder = decoder_for(self._request.framing, self._answer.content_type, chunk)
         try:
             return self._read(self._decoder.feed(chunk))
-        except FrameTooLarge:
-            return [self._unreadable("a frame without an end")]
+        except FrameError as error:
+            return [self._unreadable(str(error))]
 
     def _read(self, frames: list[Frame]) -> list[Delta]:
         deltas: list[Delta] = []
@@ -203,33 +205,51 @@ class UpstreamSample:
                 else:
                     deltas.append(self._unreadable("JSON that is not an object"))
         except MISREAD as error:
-            log.warning(
-                "%s: unreadable answer (%s)",
-                self._provider.name,
-                type(error).__name__,
-                exc_info=_place(error),
-            )
-            # After the provider's own end only a cut tail can follow: the answer is whole.
-            if not self._finished and not any(type(delta) is Finished for delta in deltas):
-                deltas.append(self._unreadable("something that cannot be read"))
-        for delta in deltas:
-            kind = type(delta)
-            if kind is Finished:
-                self._finished = True
-            elif kind is Failed:
-                self._failed = self._done = True
+            deltas += self._misread(error, deltas)
+        deltas = self._checked(deltas)
         if done and not self._done:
             self._done = True
             deltas += self._end()
         return deltas
 
+    def _misread(self, error: Exception, deltas: list[Delta]) -> list[Delta]:
+        """The failure; nothing after the provider's own end: only a cut tail can follow, and the answer is whole."""
+        kind = type(error).__name__
+        log.warning("%s: unreadable answer (%s)", self._provider.name, kind, exc_info=without_text(error))
+        if self._finished or any(type(delta) is Finished for delta in deltas):
+            return []
+        return [self._unreadable("something that cannot be read")]
+
+    def _checked(self, deltas: list[Delta]) -> list[Delta]:
+        """The deltas up to the first one whose content is not what its type says."""
+        left_out = []
+        for place, delta in enumerate(deltas):
+            kind = type(delta)
+            if not WELL_FORMED[kind](delta):
+                log.warning("%s: a value of the wrong type in %s", self._provider.name, kind.__name__)
+                if kind not in BESIDE_CONTENT:
+                    deltas[place:] = [self._unreadable("a value of the wrong type")]
+                    break
+                left_out.append(delta)
+            elif kind is Finished:
+                self._finished = True
+            elif kind is Failed:
+                self._failed = self._done = True
+        return [delta for delta in deltas if delta not in left_out] if left_out else deltas
+
     def _end(self) -> list[Delta]:
         """What the decoder and the reader still hold; a stream without the provider's own end has failed."""
-        deltas = self._read(self._decoder.end()) if self._decoder else []
+        try:
+            deltas = self._read(self._decoder.end()) if self._decoder else []
+        except FrameError as error:
+            return [self._unreadable(str(error))]
         if self._failed:
             return deltas
-        deltas.extend(self._reader.end())
-        if not self._finished and not any(isinstance(delta, Finished | Failed) for delta in deltas):
+        try:
+            deltas += self._checked(list(self._reader.end()))
+        except MISREAD as error:
+            deltas += self._misread(error, deltas)
+        if not (self._finished or self._failed):
             message = f"The answer of {self._provider.name} ended before it was complete."
             deltas.append(Failed(ApiError("provider_unavailable", message)))
             self._failed = True
@@ -331,8 +351,3 @@ def _seconds(text: str | None) -> float | None:
         return max(0.0, float(text)) if text else None
     except ValueError:
         return None
-
-
-def _place(error: BaseException) -> BaseException:
-    """The exception without its text, which may quote the answer."""
-    return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)

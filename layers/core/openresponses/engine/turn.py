@@ -12,14 +12,17 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any
 
+from ..adapters.base import Delta, Failed
 from ..protocol.errors import ApiError
 from ..protocol.ids import new_response_id
 from ..protocol.response import new_response
-from ..store.base import StoredResponse, StoreUnavailable
+from ..store.base import StoredResponse
 from ..telemetry import TurnReport
 from .assembler import Assembler, Event
 from .context import CONTINUABLE
 from .conversation import conversation_id
+from .faults import as_api_error, without_text
+from .sample import MISREAD
 from .samples import Samples
 from .services import Services
 
@@ -104,8 +107,7 @@ class ResponseTurn:
             try:
                 async with aclosing(self._samples.deltas()) as batches:
                     async for deltas in batches:
-                        for delta in deltas:
-                            assembler.apply(delta)
+                        self._apply(deltas)
                         if assembler.error:
                             break
                         if self._first_token is None and assembler.output:
@@ -116,14 +118,15 @@ class ResponseTurn:
                 terminal = self._ended()
             except TimeoutError:
                 terminal = assembler.end("time_limit")
-            except ApiError as error:
-                if not assembler.started or not self._streaming:
-                    raise
-                terminal = assembler.fail(error)
             except (asyncio.CancelledError, GeneratorExit):
                 if assembler.started:
                     await self._abandoned()
                 raise
+            except Exception as raised:
+                error = as_api_error(raised)
+                if not assembler.started or not self._streaming:
+                    raise error from None
+                terminal = assembler.fail(error)
             finally:
                 await self._samples.aclose()
             await self._persist()
@@ -133,6 +136,15 @@ class ResponseTurn:
         """Reads the context and checks that the provider's request can be made, without running the turn.
         Raises ApiError."""
         await self._samples.prepare()
+
+    def _apply(self, deltas: list[Delta]) -> None:
+        try:
+            for delta in deltas:
+                self._assembler.apply(delta)
+        except MISREAD as error:
+            name = self.route.provider.name
+            log.error("%s: deltas that make no event", name, exc_info=without_text(error))
+            self._assembler.apply(Failed(ApiError("provider_invalid_response", f"{name} sent nonsense.")))
 
     def _ended(self) -> Event:
         error, finish = self._assembler.error, self._assembler.finish
@@ -169,8 +181,8 @@ class ResponseTurn:
         try:
             await self._services.store.put(self._tenant, record)
             await self.append_to_conversation(record)
-        except StoreUnavailable as error:
-            log.error("response %s was not stored: %s", self.response["id"], error)
+        except Exception as raised:
+            log.error("response %s was not stored: %s", self.response["id"], as_api_error(raised).code)
             self.response["store"] = False
 
     async def append_to_conversation(self, record: StoredResponse) -> None:

@@ -1,0 +1,26 @@
+"""What nobody foresaw, as an ApiError. The log says where it happened, without the exception's text: that may quote."""
+
+from __future__ import annotations
+
+import logging
+
+from ..protocol.errors import ApiError
+from ..store.base import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+
+def as_api_error(error: Exception) -> ApiError:
+    """The error that the client is told; a fault of the gateway's own is logged with its traceback."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, StoreUnavailable):
+        log.error("the store failed a turn: %s", error)
+        return ApiError("server_is_overloaded", "The conversation store cannot be reached.", retry_after=1)
+    log.error("a fault of the gateway failed a turn", exc_info=without_text(error))
+    return ApiError("server_error", "The gateway failed; the request id leads to its log.")
+
+
+def without_text(error: BaseException) -> BaseException:
+    """The exception's kind and place only."""
+    return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)
