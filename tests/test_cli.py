@@ -128,6 +128,17 @@ def test_history_outlives_the_process(serve: Serve, tmp_path: Path) -> None:
     assert not list(Path.cwd().glob("*.db")) and list(tmp_path.rglob("history.db"))
 
 
+def test_what_it_sealed_can_be_read_after_a_restart(serve: Serve, tmp_path: Path) -> None:
+    first = serve("--store", "kept.db")
+    assert not (tmp_path / "kept.db.key").exists(), "a key nobody needs yet"
+    body = {"model": "echo", "input": "Hello"}
+    compacted = httpx.post(f"{first.url}/v1/responses/compact", json=body, timeout=10).json()["output"]
+    assert (tmp_path / "kept.db.key").stat().st_mode & 0o777 == 0o600
+    assert first.stop() == 0
+    assert serve("--store", "kept.db").ask(model="echo", input=compacted).status_code == 200
+    assert serve("--store", ":memory:").ask(model="echo", input=compacted).status_code == 400
+
+
 def test_a_stop_ends_it_while_a_client_is_connected(serve: Serve) -> None:
     gateway = serve("--store", ":memory:")
     with httpx.Client() as client:
