@@ -12,16 +12,18 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from openresponses import cli
 from openresponses.adapters.anthropic.request import DEFAULT_MAX_TOKENS
 from openresponses.adapters.echo import COMMANDS
 from openresponses.catalog import AUTH, FIELDS, OWN_FILE, Catalog, Provider
 from openresponses.http.openapi import OPERATIONS
 from openresponses.protocol.errors import ERRORS
 from openresponses.protocol.items import MAX_INPUT_ITEMS, MAX_TOOL_SCHEMA_BYTES, MAX_TOOLS
+from openresponses.routing import Router
 from openresponses.settings import TABLE, Setting, Settings
 from openresponses.store.base import MAX_CHAIN
 
-from . import events, features
+from . import events, features, fields
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -66,6 +68,7 @@ ERROR_MEANINGS = {
     "provider_error": "The provider failed",
     "provider_invalid_response": "The provider sent what cannot be read",
     "server_is_overloaded": "The provider, or the gateway's store, is overloaded; `Retry-After` says when",
+    "time_limit": "The turn took longer than a turn may",
     "provider_timeout": "The provider was silent for too long",
 }
 
@@ -228,6 +231,10 @@ def endpoints() -> str:
     return table(("Request", "What"), [*rows, *others])
 
 
+def greeting() -> str:
+    return f"```text\n{cli.greeting('127.0.0.1', 4000, Router(Settings.load({})), {})}\n```\n"
+
+
 def stream_events() -> str:
     rows = [
         (code(name), " ".join(map(code, fields)), meaning) for name, fields, meaning in events.catalogue()
@@ -266,7 +273,16 @@ def fidelity_refusals() -> str:
     return table(("Provider", "What", "Why"), rows)
 
 
+def request_fields() -> str:
+    rows = fields.matrix()
+    return table(
+        ("Field", *map(code, fields.PROVIDERS), "By the gateway"),
+        ((code(name), *cells, why) for name, *cells, why in rows),
+    )
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
+    "greeting": greeting,
     "providers": providers,
     "provider-variables": provider_variables,
     "routes": routes,
@@ -288,6 +304,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "limits": limits,
     "fidelity-requests": fidelity_requests,
     "fidelity-refusals": fidelity_refusals,
+    "request-fields": request_fields,
 }
 
 

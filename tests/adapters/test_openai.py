@@ -30,6 +30,7 @@ from openresponses.adapters.base import (
 )
 from openresponses.adapters.openai import OpenAIAdapter
 from openresponses.engine.context import normalize_input
+from openresponses.engine.hosted_tools import HostedTools
 from openresponses.engine.tools import resolve_tools
 from openresponses.protocol.errors import ApiError
 from openresponses.protocol.request import parse_request
@@ -48,7 +49,7 @@ def turn(request: Json, profile: ModelProfile | None = None, provider: str = "op
     """The turn that the engine would make of a client's request."""
     parsed = parse_request({"model": "gpt-5.4", "input": "Hello", **request})
     items = normalize_input(parsed["input"], "0" * 32)
-    tools = resolve_tools(parsed, items)
+    tools = resolve_tools(parsed, items, HostedTools())
     return Turn(
         provider=provider,
         model=parsed["model"],

@@ -3,7 +3,8 @@
 What differs from server to server is data. Options read here (`[[model]]` rows, mostly one a provider):
 
     max_tokens     name of the output limit's field: "max_tokens" (default) or "max_completion_tokens"
-    accepts        further knobs it has, of: service_tier, prompt_cache_key, safety_identifier, text.verbosity
+    accepts        further knobs it has, of: service_tier, prompt_cache_key, prompt_cache_retention,
+                   safety_identifier, text.verbosity
     refuses        knobs of the usual ones that it has not, by path, as "presence_penalty"
     effort         reasoning effort -> what the body gets for it; default {"reasoning_effort": effort}
     inputs         what it reads besides text, default ["image", "file", "audio"]; also "video", "file_url", and
@@ -62,10 +63,14 @@ FIELDS = {
     "text.verbosity": "verbosity",
     "service_tier": "service_tier",
     "prompt_cache_key": "prompt_cache_key",
+    "prompt_cache_retention": "prompt_cache_retention",
     "safety_identifier": "safety_identifier",
 }
 # What not every server has; many refuse a request with a field that they do not know.
-NOT_USUAL = {"text.verbosity", "service_tier", "prompt_cache_key", "safety_identifier", "reasoning.summary"}
+NOT_USUAL = {
+    *("text.verbosity", "service_tier", "safety_identifier", "reasoning.summary"),
+    *("prompt_cache_key", "prompt_cache_retention"),
+}
 INPUTS = ("image", "file", "audio")
 TOOL_CHOICES = ("none", "required", "named")
 REPLAY = ("reasoning_details",)

@@ -329,6 +329,7 @@ KNOBS = (
     "text.verbosity",
     "service_tier",
     "prompt_cache_key",
+    "prompt_cache_retention",
     "safety_identifier",
 )
 # Values that ask for nothing.
@@ -365,6 +366,13 @@ def schema_format(request: Json) -> Json | None:
     """`text.format` where it asks for JSON: its `type` is "json_schema" or "json_object"."""
     form: Json = (request.get("text") or {}).get("format") or {}
     return form if form.get("type") in ("json_schema", "json_object") else None
+
+
+def described_schema(form: Json) -> Json:
+    """The schema of a `text.format`, for a provider that has no other place for the format's description."""
+    schema: Json = form["schema"]
+    described = form.get("description") and "description" not in schema
+    return {**schema, "description": form["description"]} if described else schema
 
 
 # Hosted tools that a client offers by habit: left out where the provider has none, and named as ignored. Others carry

@@ -38,6 +38,7 @@ from .messages import (
     Part,
     chat_messages,
     check_hosted,
+    described_schema,
     dump,
     given_knobs,
     image_url,
@@ -74,7 +75,7 @@ class OllamaAdapter:
         if tools := _tools(turn, ignored):
             body["tools"] = tools
         if form := schema_format(turn.request):
-            body["format"] = form["schema"] if form["type"] == "json_schema" else "json"
+            body["format"] = described_schema(form) if form["type"] == "json_schema" else "json"
         options: Json = {**quirks.get("options", {})}
         if "num_ctx" in quirks:
             options["num_ctx"] = quirks["num_ctx"]
@@ -94,7 +95,9 @@ class OllamaAdapter:
             body["options"] = options
         if "keep_alive" in quirks:
             body["keep_alive"] = quirks["keep_alive"]
-        body["truncate"] = False  # an error instead of a conversation without its beginning: the engine shortens it
+        body["truncate"] = (
+            False  # an error instead of a conversation without its beginning: the engine shortens it
+        )
         body["stream"] = True
         return UpstreamRequest("/chat", body, framing="ndjson", ignored=ignored)
 

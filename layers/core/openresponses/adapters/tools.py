@@ -25,17 +25,22 @@ NO_PARAMETERS: Json = {"type": "object", "properties": {}}
 
 @dataclass(frozen=True, slots=True)
 class WireTool:
-    """A function or custom tool: `name` as the provider knows it, `path` where it stands in the request."""
+    """A function or custom tool: `name` as the provider knows it, `path` where it stands in the request.
+
+    `about`: the description of its namespace.
+    """
 
     name: str
     tool: Json
     kind: Literal["function", "custom"]
     namespace: str | None
     path: str
+    about: str | None = None
 
     @property
     def description(self) -> str | None:
-        return describe_custom(self.tool) if self.kind == "custom" else self.tool.get("description")
+        own = describe_custom(self.tool) if self.kind == "custom" else self.tool.get("description")
+        return in_namespace(own, self.namespace, self.about)
 
     @property
     def parameters(self) -> Json:
@@ -48,6 +53,12 @@ class WireTool:
                 "additionalProperties": False,
             }
         return self.tool.get("parameters") or NO_PARAMETERS
+
+
+def in_namespace(description: str | None, namespace: str | None, about: str | None) -> str | None:
+    """A tool's description with that of its namespace, which has no place of its own where there are none."""
+    lines = [description, f"({namespace}: {about})" if about else None]
+    return "\n\n".join(line for line in lines if line) or None
 
 
 def describe_custom(tool: Json) -> str | None:
@@ -76,16 +87,16 @@ class ToolTable:
         self.functions: dict[str, WireTool] = {}
         self.hosted: list[tuple[str, Json]] = []
         for index, tool in enumerate(tools):
-            self._add(tool, None, f"tools[{index}]")
+            self._add(tool, f"tools[{index}]")
 
-    def _add(self, tool: Json, namespace: str | None, path: str) -> None:
+    def _add(self, tool: Json, path: str, namespace: str | None = None, about: str | None = None) -> None:
         kind = tool["type"]
         if kind in ("function", "custom"):
             name = wire_name(tool["name"], namespace)
-            self.functions[name] = WireTool(name, tool, kind, namespace, path)
+            self.functions[name] = WireTool(name, tool, kind, namespace, path, about)
         elif kind == "namespace":
             for index, inner in enumerate(tool["tools"]):
-                self._add(inner, tool["name"], f"{path}.tools[{index}]")
+                self._add(inner, f"{path}.tools[{index}]", tool["name"], tool.get("description"))
         else:
             self.hosted.append((path, tool))
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from ...protocol.errors import ApiError
 from ..base import Turn, UpstreamRequest
+from ..messages import described_schema
 from . import schema, thinking, tools
 from .messages import conversation
 
@@ -109,7 +110,7 @@ def answer_plan(turn: Turn, box: tools.Toolbox) -> Answer | None:
         return None
     wanted = form.get("schema") or {} if form["type"] == "json_schema" else {"type": "object"}
     if form["type"] == "json_schema" and turn.profile.options.get("structured_outputs"):
-        native = schema.enforceable(wanted)
+        native = schema.enforceable(described_schema(form))
         if native is not None:
             return Answer(native)
     inner, wrapped = schema.answer_schema(wanted)

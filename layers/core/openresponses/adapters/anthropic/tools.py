@@ -23,6 +23,7 @@ from typing import Any
 
 from ...protocol.errors import ApiError
 from ..base import Turn
+from ..tools import in_namespace
 from . import schema, unwrap
 
 Json = dict[str, Any]
@@ -96,20 +97,21 @@ def toolbox(turn: Turn) -> Toolbox:
         param = f"tools[{place}]"
         if tool["type"] == "namespace":
             for inner, each in enumerate(tool["tools"]):
-                _add_callable(box, turn, each, f"{param}.tools[{inner}]", tool["name"])
+                _add_callable(box, turn, each, f"{param}.tools[{inner}]", tool)
         elif tool["type"] in ("function", "custom"):
-            _add_callable(box, turn, tool, param, None)
+            _add_callable(box, turn, tool, param)
         else:
             _add_hosted(box, turn, tool, param)
     return box
 
 
-def _add_callable(box: Toolbox, turn: Turn, tool: Json, param: str, namespace: str | None) -> None:
+def _add_callable(box: Toolbox, turn: Turn, tool: Json, param: str, group: Json | None = None) -> None:
+    namespace, about = (group["name"], group.get("description")) if group else (None, None)
     name = box.free_name(wire_name(tool["name"], namespace))
     namespace = namespace or tool.get("namespace")
     definition: Json = {"name": name}
     if tool["type"] == "custom":
-        definition |= _custom(tool)
+        definition |= _custom(tool, namespace, about)
         box.callees[name] = Callee(tool["name"], "custom", namespace, unwrap.FIELD)
     else:
         inner, is_wrapped = schema.input_schema(tool.get("parameters"))
@@ -117,8 +119,8 @@ def _add_callable(box: Toolbox, turn: Turn, tool: Json, param: str, namespace: s
             path = f"{param}.parameters"
             message = f"Anthropic refuses the property name '{bad}' in '{path}'."
             raise ApiError("unsupported_value", message, param=path)
-        if tool.get("description"):
-            definition["description"] = tool["description"]
+        if description := in_namespace(tool.get("description"), namespace, about):
+            definition["description"] = description
         definition["input_schema"] = inner
         _mark_strict(box, turn, tool, definition, param)
         box.callees[name] = Callee(
@@ -130,9 +132,9 @@ def _add_callable(box: Toolbox, turn: Turn, tool: Json, param: str, namespace: s
     box.definitions.append(definition)
 
 
-def _custom(tool: Json) -> Json:
+def _custom(tool: Json, namespace: str | None, about: str | None) -> Json:
     form = tool.get("format") or {}
-    description = tool.get("description") or ""
+    description = in_namespace(tool.get("description"), namespace, about) or ""
     if form.get("definition"):
         grammar = GRAMMAR.format(syntax=form.get("syntax") or "", definition=form["definition"])
         description = f"{description}\n\n{grammar}" if description else grammar

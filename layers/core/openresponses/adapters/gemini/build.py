@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ...protocol.errors import ApiError
 from ..base import Json, Turn, UpstreamRequest
-from ..messages import check_hosted, given_knobs, schema_format, wants_logprobs
+from ..messages import check_hosted, described_schema, given_knobs, schema_format, wants_logprobs
 from ..schema import JSON, OPENAPI, rewrite
 from ..tools import ToolTable, WireTool
 from .contents import Contents
@@ -121,7 +121,7 @@ class _Builder:
         config["responseMimeType"] = "application/json"
         if form["type"] == "json_schema":
             field = "responseJsonSchema" if self.dialect is JSON else "responseSchema"
-            config[field] = rewrite(form["schema"], self.dialect, "text.format.schema").schema
+            config[field] = rewrite(described_schema(form), self.dialect, "text.format.schema").schema
 
     def thinking(self) -> Json:
         """Effort as the model's own measure; thoughts are asked for, so that reasoning is shown, unless it is off."""
