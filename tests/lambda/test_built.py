@@ -347,6 +347,22 @@ async def test_cors_by_parameter(deployment: Deployment) -> None:
             assert answer.prelude["headers"].get("access-control-allow-origin") == allowed
 
 
+async def test_a_compaction_is_read_by_every_process_of_its_tenant_alone(
+    deployment: Deployment, function: Lambda
+) -> None:
+    body = {"model": "echo", "input": "The launch is on Tuesday."}
+    event = rest_event("POST", "/v1/responses/compact", body, authorizer=ACME)
+    compacted = (await (await function.api.invoke(event)).done()).json["output"]
+    assert [item["type"] for item in compacted] == ["message", "compaction"]
+    going_on = {"model": "echo", "input": [*compacted, {"role": "user", "content": "And now?"}]}
+    async with deployment.function() as another:
+        answer = await ask(another, going_on)
+        assert answer.status == 200 and "Tuesday" in answer.body.decode()
+        foreign = await ask(another, going_on, authorizer={"tenant": "other"})
+    assert foreign.status == 400
+    assert foreign.json["error"]["param"] == "input[1].encrypted_content"
+
+
 async def test_size_and_memory(deployment: Deployment, function: Lambda, provider: Provider) -> None:
     provider.play(speech.says("anthropic", "Hello"))
     for _ in range(5):
