@@ -34,6 +34,7 @@ APIS = {
     "gemini": "Gemini generateContent",
     "ollama": "Ollama chat",
     "chat": "Chat Completions",
+    "bedrock": "Bedrock Converse",
     "echo": "built in",
 }
 ERROR_MEANINGS = {
@@ -105,6 +106,8 @@ def _catalog() -> Catalog:
 def _key(provider: Provider) -> str:
     if provider.auth == "none":
         return "none needed"
+    if provider.auth == "sigv4":
+        return "IAM"
     return code(provider.key_variable) + ("" if provider.key_required else " (optional)")
 
 
@@ -120,7 +123,7 @@ def providers() -> str:
 def provider_variables() -> str:
     rows: list[tuple[str, str]] = []
     for p in _catalog().providers.values():
-        if p.auth != "none":
+        if p.auth not in ("none", "sigv4"):
             needed = "" if p.key_required else ", if it wants one"
             rows.append((code(p.key_variable), f"Key of `{p.name}`{needed}"))
         if p.adapter != "echo":

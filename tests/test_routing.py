@@ -326,7 +326,7 @@ async def test_endpoint(
     tmp_path: Path, provider: str, environ: dict[str, str], base_url: str, headers: dict[str, str]
 ) -> None:
     given = router(tmp_path)
-    assert await given.endpoint(given.providers[provider], EnvironmentSecrets(environ)) == (base_url, headers)
+    assert await given.endpoint(given.providers[provider], EnvironmentSecrets(environ)) == (base_url, headers, None)
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ async def test_models_that_work_here(tmp_path: Path) -> None:
 
 def test_every_row_of_ours_is_whole(tmp_path: Path) -> None:
     providers = router(tmp_path).providers
-    assert len(providers) == 14
+    assert len(providers) == 17
     for name, row in providers.items():
         assert isinstance(row, Provider) and row.key_variable and row.base_url_variable
         assert row.base_url or name == "azure"

@@ -20,13 +20,14 @@ Json = dict[str, Any]
 Rows = dict[str, list[Json]]
 
 OWN_FILE = Path(__file__).with_name("models.toml")
-ADAPTERS = ("openai", "anthropic", "gemini", "ollama", "chat", "echo")
+ADAPTERS = ("openai", "anthropic", "gemini", "ollama", "chat", "bedrock", "echo")
 # How a key is sent: the header, and what stands before the key.
 AUTH: dict[str, tuple[str, str] | None] = {
     "bearer": ("authorization", "Bearer "),
     "x-api-key": ("x-api-key", ""),
     "x-goog-api-key": ("x-goog-api-key", ""),
     "api-key": ("api-key", ""),
+    "sigv4": None,
     "none": None,
 }
 # No dots: the name stands in the tokens of `protocol.state`.
@@ -43,6 +44,7 @@ class Provider:
     base_url: str | None = None
     version: str = ""
     auth: str = "bearer"
+    service: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     key_variable: str = ""
     key_required: bool = True
@@ -51,7 +53,7 @@ class Provider:
 
     @property
     def needs_key(self) -> bool:
-        return self.key_required and self.auth != "none"
+        return self.key_required and self.auth not in ("none", "sigv4")
 
 
 class KnownModel(NamedTuple):
@@ -178,6 +180,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "base_url": Field(str, "an http(s) URL without a query", BASE_URL.fullmatch),
         "version": Field(str, "path segments, as v1", re.compile(r"[\w.-]+(/[\w.-]+)*|").fullmatch),
         "auth": Field(str, "one of " + ", ".join(AUTH), AUTH.__contains__),
+        "service": Field(str, "the service's name in signatures", re.compile(r"[a-z-]+").fullmatch),
         "headers": Field(dict, "a table of header values", _headers),
         "key_variable": Field(str, "a variable's name, not the key itself", VARIABLE.fullmatch),
         "key_required": Field(bool, "true or false"),
@@ -204,7 +207,9 @@ FIELDS: dict[str, dict[str, Field]] = {
         "headers": Field(dict, "a table of header values", _headers),
         "key_variable": Field(str, "a variable's name, not the key itself", VARIABLE.fullmatch),
         "description": Field(str, "a text for the model"),
-        "parameters": Field(dict, "a JSON Schema of type object", lambda value: value.get("type") == "object"),
+        "parameters": Field(
+            dict, "a JSON Schema of type object", lambda value: value.get("type") == "object"
+        ),
         "timeout": Field(float, "seconds, as 30.0", lambda value: value > 0),
         "always": Field(bool, "true or false"),
     },

@@ -17,11 +17,13 @@ from .catalog import AUTH, BASE_URL, NAME, Catalog, KnownModel, Provider
 from .protocol.errors import ApiError
 from .secrets import Secrets
 from .settings import Settings
+from .upstream.sigv4 import Signer
 
 __all__ = ["Endpoint", "KnownModel", "Provider", "Route", "Router", "join_version"]
 
 MAX_RESOLVED = 1000
 VERSION_SEGMENT = re.compile(r"v\d+\w*")
+REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
 class Route(NamedTuple):
@@ -37,6 +39,7 @@ class Endpoint(NamedTuple):
 
     base_url: str
     headers: dict[str, str]
+    signer: Signer | None = None
 
 
 class Router:
@@ -47,6 +50,7 @@ class Router:
 
     def __init__(self, settings: Settings) -> None:
         self._config_path = settings.config_path
+        self._environ = settings.environ
         self._resolved: dict[str, Route] = {}
 
     @cached_property
@@ -117,6 +121,10 @@ class Router:
             raise _not_configured(
                 provider, f"needs an http(s) URL without a query in {provider.base_url_variable}."
             )
+        signer = None
+        if provider.auth == "sigv4":
+            region = self._region(provider)
+            base_url, signer = base_url.replace("{region}", region), Signer(provider.service, region)
         headers = dict(provider.headers)
         if auth := AUTH[provider.auth]:
             read = secrets.refresh if refresh else secrets.get
@@ -127,7 +135,13 @@ class Router:
                 raise _not_configured(provider, f"needs a key of printable ASCII in {provider.key_variable}.")
             if key:
                 headers[auth[0]] = auth[1] + key
-        return Endpoint(join_version(base_url, provider.version), headers)
+        return Endpoint(join_version(base_url, provider.version), headers, signer)
+
+    def _region(self, provider: Provider) -> str:
+        for variable in REGION_VARIABLES:
+            if region := self._environ.get(variable, "").strip():
+                return region
+        raise _not_configured(provider, "has no AWS region: set AWS_REGION.")
 
     async def is_configured(self, provider: Provider, secrets: Secrets) -> bool:
         """Whether the provider has what it needs: its key, its base URL. Says nothing of whether they work."""

@@ -81,7 +81,7 @@ class UpstreamRequest:
     path: str
     body: Json
     headers: dict[str, str] = field(default_factory=dict)
-    framing: Literal["sse", "ndjson"] = "sse"
+    framing: Literal["sse", "ndjson", "aws-eventstream"] = "sse"
     ignored: list[str] = field(default_factory=list)
 
 

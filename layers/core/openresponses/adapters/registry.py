@@ -13,6 +13,7 @@ ADAPTERS = {
     "gemini": "GeminiAdapter",
     "ollama": "OllamaAdapter",
     "chat": "ChatAdapter",
+    "bedrock": "BedrockAdapter",
     "echo": "EchoAdapter",
 }
 

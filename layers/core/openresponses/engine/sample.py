@@ -221,21 +221,25 @@ class UpstreamSample:
         return [self._unreadable("something that cannot be read")]
 
     def _checked(self, deltas: list[Delta]) -> list[Delta]:
-        """The deltas up to the first one whose content is not what its type says."""
-        left_out = []
-        for place, delta in enumerate(deltas):
+        """Notes how the answer ends. The deltas, if each is what its type says; else see _without_wrong_types."""
+        for delta in deltas:
             kind = type(delta)
             if not WELL_FORMED[kind](delta):
-                log.warning("%s: a value of the wrong type in %s", self._provider.name, kind.__name__)
-                if kind not in BESIDE_CONTENT:
-                    deltas[place:] = [self._unreadable("a value of the wrong type")]
-                    break
-                left_out.append(delta)
-            elif kind is Finished:
+                return self._without_wrong_types(deltas)
+            if kind is Finished:
                 self._finished = True
             elif kind is Failed:
                 self._failed = self._done = True
-        return [delta for delta in deltas if delta not in left_out] if left_out else deltas
+        return deltas
+
+    def _without_wrong_types(self, deltas: list[Delta]) -> list[Delta]:
+        """The deltas up to the first one of wrong content, which fails the turn; without what is wrong beside it."""
+        wrong = next(place for place, delta in enumerate(deltas) if not WELL_FORMED[type(delta)](delta))
+        kind = type(deltas[wrong])
+        log.warning("%s: a value of the wrong type in %s", self._provider.name, kind.__name__)
+        if kind in BESIDE_CONTENT:
+            return self._checked(deltas[:wrong] + deltas[wrong + 1 :])
+        return [*deltas[:wrong], self._unreadable("a value of the wrong type")]
 
     def _end(self) -> list[Delta]:
         """What the decoder and the reader still hold; a stream without the provider's own end has failed."""

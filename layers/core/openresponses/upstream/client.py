@@ -76,6 +76,8 @@ class Upstream:
         Raises httpx.TransportError.
         """
         message = self._message(endpoint, request)
+        if endpoint.signer:
+            await endpoint.signer.sign(message)
         while True:
             try:
                 answer = Answer(await self._client.send(message, stream=True))

@@ -5,6 +5,8 @@ Source: the HTML standard, "Server-sent events", section 9.2.6 (line ends CR, LF
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import orjson
 
 Frame = tuple[str, bytes]
@@ -12,8 +14,15 @@ DONE = b"[DONE]"
 MAX_FRAME_BYTES = 32 * 1024 * 1024
 
 
-class FrameTooLarge(Exception):
+class FrameError(Exception):
+    """Bytes that are not frames; `str()` says what they are."""
+
+
+class FrameTooLarge(FrameError):
     """A frame that does not end."""
+
+    def __init__(self) -> None:
+        super().__init__("a frame without an end")
 
 
 class SseDecoder:
@@ -112,7 +121,12 @@ class WholeDecoder:
         return [("", b"".join(self._pieces))]
 
 
-Decoder = SseDecoder | NdjsonDecoder | WholeDecoder
+class Decoder(Protocol):
+    """Raises FrameError for bytes that cannot be frames."""
+
+    def feed(self, chunk: bytes) -> list[Frame]: ...
+
+    def end(self) -> list[Frame]: ...
 
 
 def decoder_for(framing: str, content_type: str, first: bytes) -> Decoder:
@@ -121,6 +135,10 @@ def decoder_for(framing: str, content_type: str, first: bytes) -> Decoder:
     Lines come under application/json too, and a whole answer is a line of its own: the last one.
     """
     start = first.lstrip()[:1]
+    if framing == "aws-eventstream" and start not in (b"{", b"<"):
+        from .eventstream import EventStreamDecoder
+
+        return EventStreamDecoder()
     if framing == "ndjson":
         return NdjsonDecoder()
     return WholeDecoder() if start in (b"{", b"[", b"<") else SseDecoder()
