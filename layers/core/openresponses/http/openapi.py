@@ -14,6 +14,8 @@ from ..protocol.request import CREATE_RESPONSE
 Json = dict[str, Any]
 
 RESPONSE_ID = {"name": "response_id", "in": "path", "required": True, "schema": {"type": "string"}}
+CONVERSATION_ID = {**RESPONSE_ID, "name": "conversation_id"}
+ITEM_ID = {**RESPONSE_ID, "name": "item_id"}
 INCLUDE = {
     "name": "include",
     "in": "query",
@@ -56,15 +58,30 @@ OPERATIONS: dict[str, dict[str, tuple[str, str, list[Json]]]] = {
         "post": ("createResponse", "Create a response; an event stream if `stream` is true", [])
     },
     "/v1/responses/compact": {"post": ("compactResponse", "A conversation, compacted to go on from", [])},
-    "/v1/responses/input_tokens": {
-        "post": ("countInputTokens", "How many tokens a request's input has", [])
-    },
+    "/v1/responses/input_tokens": {"post": ("countInputTokens", "How many tokens a request's input has", [])},
     "/v1/responses/{response_id}": {
         "get": ("getResponse", "A stored response", [RESPONSE_ID, INCLUDE]),
         "delete": ("deleteResponse", "Delete a stored response", [RESPONSE_ID]),
     },
     "/v1/responses/{response_id}/input_items": {
         "get": ("listInputItems", "The input items of a stored response", [RESPONSE_ID, INCLUDE, *PAGE])
+    },
+    "/v1/responses/{response_id}/cancel": {
+        "post": ("cancelResponse", "Stop a background response", [RESPONSE_ID])
+    },
+    "/v1/conversations": {"post": ("createConversation", "Create a conversation", [])},
+    "/v1/conversations/{conversation_id}": {
+        "get": ("getConversation", "A conversation", [CONVERSATION_ID]),
+        "post": ("updateConversation", "Replace its metadata", [CONVERSATION_ID]),
+        "delete": ("deleteConversation", "Delete it with its items", [CONVERSATION_ID]),
+    },
+    "/v1/conversations/{conversation_id}/items": {
+        "get": ("listConversationItems", "The items of a conversation", [CONVERSATION_ID, INCLUDE, *PAGE]),
+        "post": ("addConversationItems", "Append items", [CONVERSATION_ID]),
+    },
+    "/v1/conversations/{conversation_id}/items/{item_id}": {
+        "get": ("getConversationItem", "One item", [CONVERSATION_ID, ITEM_ID, INCLUDE]),
+        "delete": ("deleteConversationItem", "Remove one item", [CONVERSATION_ID, ITEM_ID]),
     },
     "/v1/models": {"get": ("listModels", "Model names that work here", [])},
     "/v1/models/{model}": {
