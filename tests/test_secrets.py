@@ -149,3 +149,17 @@ async def test_a_secret_that_cannot_be_read_is_tried_again(secret: Secret) -> No
     assert caught.value.code == "server_error" and "canary" not in caught.value.message
     secret.put({KEY: "k1"})
     assert await secrets.get(KEY) == "k1"
+
+
+async def test_a_secret_that_was_never_written_holds_no_keys(secret: Secret) -> None:
+    arn = secret.client.create_secret(Name="unwritten")["ARN"]
+    secrets = SecretsManagerSecrets(arn, {})
+    assert await secrets.get(KEY) is None
+    secret.client.put_secret_value(SecretId=arn, SecretString=json.dumps({KEY: "k1"}))
+    assert await secrets.refresh(KEY) == "k1"
+
+
+async def test_a_secret_that_does_not_exist_is_a_fault(secret: Secret) -> None:
+    with pytest.raises(ApiError) as raised:
+        await SecretsManagerSecrets(secret.arn + "-gone", {}).get(KEY)
+    assert raised.value.code == "server_error"

@@ -12,7 +12,7 @@ from openresponses.settings import Settings
 secrets = SecretsManagerSecrets(os.environ["PROVIDER_SECRET_ARN"], os.environ)
 secrets.prefetch()
 
-from aws_lambda_powertools import Logger  # noqa: E402
+from openresponses.cloudwatch import CloudWatchTelemetry, start_logging  # noqa: E402
 from openresponses.http.app import create_app  # noqa: E402
 from openresponses.lambda_worker import LambdaWorker  # noqa: E402
 from openresponses.sealing import Sealer, secret_keys  # noqa: E402
@@ -22,8 +22,11 @@ from openresponses.store.dynamodb_keys import DynamoDBKeys  # noqa: E402
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
-settings = Settings.load(os.environ)
-Logger(service="openresponses", level=settings.log_level)  # the parent of the gateway's own loggers
+# API Gateway ends a silent answer after 300 s, and a JSON answer is silent until it is there.
+DEFAULTS = {"OPENRESPONSES_MAX_JSON_SECONDS": "285"}
+
+settings = Settings.load({**DEFAULTS, **os.environ})
+start_logging(settings.log_level)
 store = DynamoDBStore(os.environ["TABLE_NAME"], int(settings.history_ttl_days * 86400))
 keys = DynamoDBKeys(os.environ["TABLE_NAME"])
 
@@ -37,7 +40,13 @@ async def tenant_of(request: HTTPConnection) -> str:
 sealer = Sealer(secret_keys(os.environ["SEALING_SECRET_ARN"]))
 worker = LambdaWorker(os.environ["WORKER_FUNCTION"])
 app = create_app(
-    settings, store, secrets, authenticate=tenant_of, sealer=sealer, start_worker=worker.run_response
+    settings,
+    store,
+    secrets,
+    authenticate=tenant_of,
+    sealer=sealer,
+    start_worker=worker.run_response,
+    telemetry=CloudWatchTelemetry(),
 )
 
 if origins := os.environ.get("CORS_ORIGINS", "").replace(" ", ""):

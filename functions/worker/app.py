@@ -19,7 +19,7 @@ from openresponses.settings import Settings
 secrets = SecretsManagerSecrets(os.environ["PROVIDER_SECRET_ARN"], os.environ)
 secrets.prefetch()
 
-from aws_lambda_powertools import Logger  # noqa: E402
+from openresponses.cloudwatch import CloudWatchTelemetry, start_logging  # noqa: E402
 from openresponses.engine.background import Background  # noqa: E402
 from openresponses.engine.hosted_tools import load_tools  # noqa: E402
 from openresponses.engine.services import Services  # noqa: E402
@@ -33,7 +33,7 @@ Json = dict[str, Any]
 MARGIN = 5.0  # seconds before Lambda's deadline by which the end must be stored
 
 settings = Settings.load(os.environ)
-Logger(service="openresponses", level=settings.log_level)
+start_logging(settings.log_level)
 loop = asyncio.new_event_loop()
 
 
@@ -44,7 +44,10 @@ async def make_services() -> Services:
     sealer = Sealer(secret_keys(os.environ["SEALING_SECRET_ARN"]))
     upstream = Upstream(settings.connect_timeout)
     tools = load_tools(router.tools, secrets)
-    return Services(settings, router, secrets, store, upstream, tools, sealer=sealer)
+    telemetry = CloudWatchTelemetry()
+    return Services(
+        settings, router, secrets, store, upstream, tools, telemetry=telemetry, sealer=sealer
+    )
 
 
 async def nobody(tenant: str, response_id: str) -> None:

@@ -19,6 +19,9 @@ from .protocol.errors import ApiError
 
 log = logging.getLogger(__name__)
 
+# What Secrets Manager says of a secret that the template has made and nobody has written yet.
+NEVER_WRITTEN = "staging label: AWSCURRENT"
+
 
 class Secrets(Protocol):
     """Where provider settings come from. Raises ApiError "server_error" if that cannot be reached."""
@@ -86,28 +89,35 @@ class SecretsManagerSecrets:
         return values.get(name)
 
     def _read(self) -> dict[str, str]:
-        from aws_lambda_powertools.utilities.parameters import SecretsProvider
         from aws_lambda_powertools.utilities.parameters.exceptions import (
             GetParameterError,
             TransformParameterError,
         )
-        from botocore.config import Config
 
         try:
-            if self._provider is None:
-                limits = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 3})
-                self._provider = SecretsProvider(boto_config=limits)
-            found = self._provider.get(self._arn, transform="json", force_fetch=True)
+            found = self._fetch()
             if not isinstance(found, dict):
                 raise TransformParameterError("not a JSON object")
         except (GetParameterError, TransformParameterError) as error:
             # The text of a JSON error could quote the secret.
             reason = str(error) if isinstance(error, GetParameterError) else "it is not a JSON object"
-            log.error("provider keys cannot be read from Secrets Manager: %s", reason)
-            if self._last is None:
-                raise ApiError(
-                    "server_error", "The provider keys cannot be read from Secrets Manager."
-                ) from None
-            return self._last
+            if NEVER_WRITTEN in reason:
+                found = {}
+            else:
+                log.error("provider keys cannot be read from Secrets Manager: %s", reason)
+                if self._last is None:
+                    raise ApiError(
+                        "server_error", "The provider keys cannot be read from Secrets Manager."
+                    ) from None
+                return self._last
         self._last = {k: v.strip() for k, v in found.items() if isinstance(v, str) and v.strip()}
         return self._last
+
+    def _fetch(self) -> Any:
+        from aws_lambda_powertools.utilities.parameters import SecretsProvider
+        from botocore.config import Config
+
+        if self._provider is None:
+            limits = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 3})
+            self._provider = SecretsProvider(boto_config=limits)
+        return self._provider.get(self._arn, transform="json", force_fetch=True)
