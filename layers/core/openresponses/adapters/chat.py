@@ -420,7 +420,8 @@ def _put_knobs(body: Json, turn: Turn, ignored: list[str]) -> None:
     for path, value in given_knobs(turn.request):
         if path == "reasoning.effort":
             efforts = quirks.get("effort")
-            fragment = {"reasoning_effort": value} if efforts is None else efforts.get(value)
+            level = "xhigh" if value == "max" and efforts and "max" not in efforts else value
+            fragment = {"reasoning_effort": value} if efforts is None else efforts.get(level)
             if fragment is None:
                 ignored.append(path)
             else:

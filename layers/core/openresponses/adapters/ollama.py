@@ -60,7 +60,7 @@ RUNTIME_OPTIONS = {
     "frequency_penalty": "frequency_penalty",
     "max_output_tokens": "num_predict",
 }
-LEVELS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high"}
+LEVELS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
 ROLES = {"developer": "system"}
 # `done_reason`s that are not an end by the model's own will; the others are.
 REASONS = {"length": "max_output_tokens"}
