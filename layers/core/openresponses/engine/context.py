@@ -156,18 +156,6 @@ async def _resolve(store: Store, tenant: str, reference: Json, known: dict[str, 
     raise ApiError("item_not_found", f"Item with id '{wanted:.100}' not found.", param=f"input[{index}].id")
 
 
-def open_calls(items: list[Json]) -> list[Json]:
-    """The calls and requests for approval that still wait for an answer."""
-    answered = {item["call_id"] for item in items if item["type"] in CALL_OUTPUTS and "call_id" in item}
-    approved = {item.get("approval_request_id") for item in items}
-    return [
-        item
-        for item in items
-        if ("call_id" in item and item["type"] not in CALL_OUTPUTS and item["call_id"] not in answered)
-        or (item["type"] == "mcp_approval_request" and item.get("id") not in approved)
-    ]
-
-
 def asks(item: Json) -> str | None:
     """What an answer to this item must name: the id of a call or of a request for approval; None if none is due."""
     if item["type"] == "mcp_approval_request":
