@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -164,6 +165,18 @@ def test_a_provider_that_fails_is_told(gateway: Gateway) -> None:
         f"{gateway.base_url}/v1/responses/compact", json={"model": MODELS["openai"], "input": "hi"}
     )
     assert (reply.status_code, checked_error(reply)["code"]) == (429, "rate_limit_exceeded")
+
+
+def test_a_client_that_leaves_ends_the_providers_work(gateway: Gateway) -> None:
+    scenario = gateway.scenario(Answer(ending="hang"))
+    begun = time.monotonic()
+    with pytest.raises(httpx.ReadTimeout):
+        url = f"{gateway.base_url}/v1/responses/compact"
+        httpx.post(url, json={"model": MODELS["openai"], "input": "hi"}, timeout=0.3, trust_env=False)
+    while scenario.requests[0].left is None and time.monotonic() < begun + 3:
+        time.sleep(0.02)
+    left = scenario.requests[0].left
+    assert left and left - begun < 1.3
 
 
 # --------------------------------------------------------------------------- going on from it

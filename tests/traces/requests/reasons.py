@@ -178,7 +178,7 @@ REASONS = (
     Reason("chat", "`enable_thinking`", "A field of some servers only", r"enable_thinking", sent=NOTHING),
     # ----------------------------------------------------------------- Ollama
     Reason("ollama", "`stream`", STREAMS, r"stream", sent="true"),
-    Reason("ollama", "`truncate`", "A conversation that is too long is an error, unless `truncation` is \"auto\"",
+    Reason("ollama", "`truncate`", "The gateway truncates, not Ollama: a conversation that is too long is an error",
            r"truncate", NOTHING, "false"),
     Reason("ollama", '`format: ""`', "It asks for nothing", r"format", '""', NOTHING),
     Reason("ollama", "`seed`", NO_FIELD, r"options\.seed", sent=NOTHING),
