@@ -12,7 +12,7 @@ from typing import Any
 from .provider import NDJSON, SSE, Answer
 
 Json = dict[str, Any]
-Call = tuple[str, Json]  # name, arguments
+Call = tuple[str, Json | str]  # name, arguments; a text is what a custom tool is given
 
 # The gateway's model names that lead to each wire format.
 MODELS = {
@@ -28,8 +28,10 @@ CALL_IDS = ("call_a1", "call_b2", "call_c3", "call_d4")
 
 
 def says(dialect: str, text: str = "", *, calls: Sequence[Call] = (), reasoning: str = "") -> Answer:
-    """A streamed answer of the provider with this content."""
-    body = DIALECTS[dialect](text, list(calls), reasoning)
+    """A streamed answer of the provider with this content. Tools of a namespace are named `namespace__name`, and custom
+    tools are functions with one text, `input`, but at OpenAI, which has both."""
+    made = [(name, {"input": given} if isinstance(given, str) and dialect != "openai" else given) for name, given in calls]
+    body = DIALECTS[dialect](text, made, reasoning)
     content_type = NDJSON if dialect == "ollama" else SSE
     return Answer(body, content_type=content_type)
 
@@ -151,7 +153,7 @@ def openai(text: str, calls: list[Call], reasoning: str) -> bytes:
     if text:
         events += openai_message(len(output), text, output)
     for (name, arguments), call_id in zip(calls, CALL_IDS, strict=False):
-        events += openai_call(len(output), name, dumps(arguments), call_id, output)
+        events += openai_call(len(output), name, arguments, call_id, output)
     usage = {
         "input_tokens": USAGE[0],
         "input_tokens_details": {"cached_tokens": 0},
@@ -194,13 +196,17 @@ def openai_message(index: int, text: str, output: list[Json]) -> Iterator[Json]:
     return openai_item(index, item, inner, {**item, "status": "completed", "content": [part]}, output)
 
 
-def openai_call(index: int, name: str, arguments: str, call_id: str, output: list[Json]) -> Iterator[Json]:
-    item = {"id": f"fc_{index}", "type": "function_call", "status": "in_progress", "name": name, "call_id": call_id,
-            "arguments": ""}  # fmt: skip
-    kind = "response.function_call_arguments"
-    inner: list[Json] = [{"type": f"{kind}.delta", "delta": piece} for piece in pieces(arguments)]
-    inner += [{"type": f"{kind}.done", "name": name, "arguments": arguments}]
-    return openai_item(index, item, inner, {**item, "status": "completed", "arguments": arguments}, output)
+def openai_call(index: int, name: str, given: Json | str, call_id: str, output: list[Json]) -> Iterator[Json]:
+    kind, field, event = ("function_call", "arguments", "response.function_call_arguments")
+    if isinstance(given, str):
+        kind, field, event = ("custom_tool_call", "input", "response.custom_tool_call_input")
+    namespace, _, own = name.rpartition("__")
+    item = {"id": f"fc_{index}", "type": kind, "status": "in_progress", "name": own, "call_id": call_id, field: "",
+            **({"namespace": namespace} if namespace else {})}  # fmt: skip
+    told = given if isinstance(given, str) else dumps(given)
+    inner: list[Json] = [{"type": f"{event}.delta", "delta": piece} for piece in pieces(told)]
+    inner += [{"type": f"{event}.done", "name": own, field: told}]
+    return openai_item(index, item, inner, {**item, "status": "completed", field: told}, output)
 
 
 DIALECTS: dict[str, Callable[[str, list[Call], str], bytes]] = {

@@ -5,11 +5,12 @@ import { City, DESCRIPTION, INSTRUCTIONS, Sum, Weather, dataUrl } from "./common
 const STOP = stepCountIs(4);
 const quiet = { maxRetries: 0 };
 
-// A stream's error is a part of it: whoever reads only the text must be told by `onError`.
+// A stream's error is a part of it: whoever reads only the text must be told by `onError`, or by how it finished.
 async function drained(streamed, failure) {
   const pieces = [];
   for await (const piece of streamed.textStream) pieces.push(piece);
   if (failure.error) throw failure.error;
+  if ((await streamed.finishReason) === "error") throw new Error("the answer finished with an error");
   return pieces;
 }
 

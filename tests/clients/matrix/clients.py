@@ -86,7 +86,7 @@ class Driver:
         self.home.cleanup()
 
 
-NO_CHAIN = "keeps the history itself"
+HISTORY_ONLY = "sends the history itself"
 
 CLIENTS = (
     Client("openai (Python)", "openai_python.py"),
@@ -94,15 +94,17 @@ CLIENTS = (
     Client("openai (Node)", "openai.mjs"),
     Client("openai-agents (JS)", "agents.mjs"),
     Client("AI SDK, @ai-sdk/openai", "ai_openai.mjs"),
-    Client("AI SDK, @ai-sdk/open-responses", "ai_open_responses.mjs"),
+    Client("AI SDK, @ai-sdk/open-responses", "ai_open_responses.mjs",
+           {"chain": HISTORY_ONLY, "state": "does not send reasoning back"}),
     Client("LangChain (Python)", "langchain_python.py"),
     Client("LangChain (JS)", "langchain.mjs"),
     Client("pydantic-ai", "pydantic_ai_python.py"),
     Client("LlamaIndex", "llamaindex.py", python=".venv-clients-openai2"),
     Client("any-llm", "any_llm_python.py"),
     Client("litellm", "litellm_python.py", python=".venv-clients-openai2"),
-    Client("llm", "llm_python.py"),
-    Client("Codex CLI", "codex.py", python=".venv"),
-)
+    Client("llm", "llm_python.py", {"chain": HISTORY_ONLY}),
+    Client("Codex CLI", "codex.py", {"chain": HISTORY_ONLY, "stream": "streams always, prints whole messages"},
+           python=".venv"),
+)  # fmt: skip
 if sys.platform == "win32":
     raise SystemExit("the client matrix needs a POSIX system")

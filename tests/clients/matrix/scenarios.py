@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...support.provider import Answer, Received, Script
-from ...support.speech import MODELS, USAGE, Call, says
+from ...support.speech import CALL_IDS, MODELS, USAGE, Call, says
 
 Json = dict[str, Any]
 
@@ -35,7 +35,7 @@ class Said:
     broken: bool = False
     hangs: bool = False
 
-    def script(self, family: str) -> Script:
+    def script(self, family: str, turn: int) -> Script:
         if self.status != 200:
             body = BAD_REQUEST if family != "ollama" else '{"error":"slow down"}'
             return Answer(body.encode(), self.status)
@@ -45,9 +45,12 @@ class Said:
             if isinstance(forced, dict) and forced.get("type") == "tool":  # structured output by a forced tool
                 return says(family, calls=[(forced["name"], json.loads(self.text))])
             spoken = says(family, self.text, calls=self.calls, reasoning=self.reasoning)
+            body = spoken.body
+            for call_id in CALL_IDS:  # each call has an id of its own
+                body = body.replace(call_id.encode(), f"{call_id}{turn}".encode())
             if not (self.broken or self.hangs):
-                return spoken
-            half = spoken.body[: len(spoken.body) // 2]
+                return replace(spoken, body=body)
+            half = body[: len(body) // 2]
             return Answer(half, content_type=spoken.content_type, ending="abort" if self.broken else "hang")
 
         return answer
@@ -76,11 +79,11 @@ class Scenario:
     upstream_closed: bool = False
 
     def scripts(self, family: str) -> list[Script]:
-        return [said.script(family) for said in self.said]
+        return [said.script(family, turn) for turn, said in enumerate(self.said)]
 
     def task(self, family: str, base_url: str) -> Json:
         """What the driver is told."""
-        model = self.model or MODELS[family]
+        model = self.model.format(provider=MODELS[family].split("/")[0]) or MODELS[family]
         return {"scenario": self.driver or self.name, "base_url": base_url, "model": model, "image": PIXEL}
 
 
@@ -104,10 +107,12 @@ SCENARIOS = (
              {"text": "You are Ada."}, sent=["I am Ada.", "Hello Ada.", "Who am I?"]),
     Scenario("history", "a second turn by the full history", [Said("Hello Ada."), Said("You are Ada.")],
              {"text": "You are Ada."}, sent=["I am Ada.", "Hello Ada.", "Who am I?"]),
-    Scenario("reasoning", "reasoning shown, its state brought back",
+    Scenario("reasoning", "reasoning is shown",
              [Said("", [OSLO], reasoning="I need the weather."), Said("Sunny in Oslo.")],
-             {"text": "Sunny in Oslo.", "ran": ["Oslo"], "reasoning": "I need the weather."},
-             sent=[*WEATHER, "{opaque}"]),
+             {"text": "Sunny in Oslo.", "ran": ["Oslo"], "reasoning": "I need the weather."}, sent=WEATHER),
+    Scenario("state", "the reasoning's state comes back to the provider",
+             [Said("", [OSLO], reasoning="I need the weather."), Said("Sunny in Oslo.")],
+             {"text": "Sunny in Oslo.", "ran": ["Oslo"]}, driver="reasoning", sent=[*WEATHER, "{opaque}"]),
     Scenario("image", "an image", [Said("A pixel.")], {"text": "A pixel."}, asked=[PIXEL]),
     Scenario("rate_limit", "429 as the client's own error", [Said(status=429)], {"status": 429}, driver="error",
              fails=True),
@@ -118,6 +123,41 @@ SCENARIOS = (
     Scenario("cancel", "the client leaves, the provider's call ends",
              [Said("This goes on and on and on.", hangs=True)], {}, upstream_closed=True),
 )  # fmt: skip
+
+# Codex brings its own tools. The last part of the model's name decides which: with `gpt-5.5` a shell and `apply_patch`, a
+# custom tool; with `gpt-6-sol` `exec`, a custom tool in a namespace, which runs JavaScript.
+PATCH = "*** Begin Patch\n*** Add File: two.txt\n+two\n*** End Patch"
+SHELL: Call = ("exec_command", {"cmd": "echo one > one.txt && echo wrote-$((1 + 1))"})
+SCRIPT = f"""text(await tools.exec_command({json.dumps(SHELL[1])}));
+text(await tools.apply_patch({json.dumps(PATCH)}));
+"""
+FILES = {"one.txt": "one\n", "two.txt": "two\n"}
+CLASSIC, CODE = "{provider}/gpt-5.5", "{provider}/gpt-6-sol"
+CODEX = (
+    Scenario("tools", "a shell command, then a patch",
+             [Said("First the one.", [SHELL]), Said("Now the other.", [("apply_patch", PATCH)]), Said("Both are there.")],
+             {"text": "Both are there.", "files": FILES}, model=CLASSIC, sent=["wrote-2", "two.txt"]),
+    Scenario("stream_tools", "the same in code mode", [Said("", [("functions__exec", SCRIPT)]), Said("Both are there.")],
+             {"text": "Both are there.", "files": FILES}, driver="tools", model=CODE, sent=["wrote-2"]),
+    Scenario("parallel", "parallel tool calls",
+             [Said("", [("exec_command", {"cmd": "echo one > one.txt; echo first-$((1 + 1))"}),
+                        ("exec_command", {"cmd": "echo two > two.txt; echo second-$((1 + 1))"})]),
+              Said("Both are there.")],
+             {"text": "Both are there.", "files": FILES}, driver="tools", model=CLASSIC, sent=["first-2", "second-2"]),
+    Scenario("reasoning", "reasoning is shown", [Said("", [SHELL], reasoning="I need a file."), Said("There it is.")],
+             {"text": "There it is.", "reasoning": "I need a file."}, driver="tools", model=CLASSIC),
+    Scenario("state", "the reasoning's state comes back to the provider",
+             [Said("", [SHELL], reasoning="I need the weather."), Said("There it is.")],
+             {"text": "There it is."}, driver="tools", model=CLASSIC, sent=["wrote-2", "{opaque}"]),
+)  # fmt: skip
+OWN = {"Codex CLI": {scenario.name: scenario for scenario in CODEX}}
+
+
+def scenario_of(client: str, name: str) -> Scenario:
+    """The scenario as this client plays it."""
+    [common] = [scenario for scenario in SCENARIOS if scenario.name == name]
+    return OWN.get(client, {}).get(name, common)
+
 
 # What comes back to the provider where its reasoning has a state (or, with Ollama, is itself replayed).
 OPAQUE = {

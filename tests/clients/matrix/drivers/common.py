@@ -63,7 +63,7 @@ def serve(namespace: dict[str, Any]) -> None:
     out, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
         task = SimpleNamespace(**json.loads(line))
-        result = _run(namespace[task.scenario], task)
+        result = _run(lambda task: namespace[task.scenario](task), task)
         print(json.dumps(result, default=str), file=out, flush=True)
 
 
