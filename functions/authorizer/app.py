@@ -69,7 +69,7 @@ def is_valid(row: dict[str, Any], pk: str, now: float) -> bool:
 
 def allow(method_arn: str, tenant: str, limits: str) -> dict[str, Any]:
     api, stage = method_arn.split("/")[:2]
-    statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": f"{api}/{stage}/*/*"}
+    statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": f"{api}/{stage}/*"}
     return {
         "principalId": tenant,
         "policyDocument": {"Version": "2012-10-17", "Statement": [statement]},

@@ -1,9 +1,10 @@
 """What outlives its request: the worker, invoked asynchronously with one task, which it finds in the table.
 
 {"background": {"tenant", "response_id"}}   runs a background response; once, however often it is told
-{"sweep": true}                             ends the background responses whose worker has died; every minute
+{"websocket": connection}                   answers what waits at a WebSocket connection
+{"sweep": true}                             ends the responses and connections whose worker has died; every minute
 
-Whatever fails here is tried again by Lambda, and then is a dead letter: nothing of it but tenant and id.
+Whatever fails here is tried again by Lambda, and then is a dead letter: nothing of it but names and ids.
 """
 
 from __future__ import annotations
@@ -21,11 +22,16 @@ secrets.prefetch()
 
 from openresponses.cloudwatch import CloudWatchTelemetry, start_logging  # noqa: E402
 from openresponses.engine.background import Background  # noqa: E402
+from openresponses.engine.held import HeldConnections  # noqa: E402
 from openresponses.engine.hosted_tools import load_tools  # noqa: E402
 from openresponses.engine.services import Services  # noqa: E402
+from openresponses.lambda_worker import LambdaWorker  # noqa: E402
 from openresponses.routing import Router  # noqa: E402
 from openresponses.sealing import Sealer, secret_keys  # noqa: E402
 from openresponses.store.dynamodb import DynamoDBStore  # noqa: E402
+from openresponses.store.dynamodb_connections import DynamoDBConnections  # noqa: E402
+from openresponses.store.dynamodb_table import Table  # noqa: E402
+from openresponses.upstream.api_gateway import ApiGateway  # noqa: E402
 from openresponses.upstream.client import Upstream  # noqa: E402
 
 Json = dict[str, Any]
@@ -54,7 +60,14 @@ async def nobody(tenant: str, response_id: str) -> None:
     raise RuntimeError("the worker queues nothing")
 
 
-background = Background(loop.run_until_complete(make_services()), nobody)
+services = loop.run_until_complete(make_services())
+background = Background(services, nobody)
+connections = HeldConnections(
+    services,
+    DynamoDBConnections(Table(os.environ["TABLE_NAME"]), services.sealer),
+    ApiGateway(os.environ["WEBSOCKET_URL"]),
+    LambdaWorker(os.environ["AWS_LAMBDA_FUNCTION_NAME"] + ":live").answer_connection,
+)
 
 
 def app(event: Json, context: Any) -> None:
@@ -68,11 +81,17 @@ async def run_response(asked: Json, deadline: float) -> None:
     await background.run(asked["tenant"], asked["response_id"], deadline=deadline)
 
 
+async def answer_connection(connection: str, deadline: float) -> None:
+    await connections.run(connection, deadline)
+
+
 async def sweep(_: bool, deadline: float) -> None:
     await background.sweep()
+    await connections.sweep()
 
 
 TASKS: dict[str, Callable[[Any, float], Coroutine[Any, Any, None]]] = {
     "background": run_response,
+    "websocket": answer_connection,
     "sweep": sweep,
 }

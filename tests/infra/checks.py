@@ -236,7 +236,39 @@ def lease_index(template: Template) -> Iterator[str]:
         yield f"open leases are read by {readers}"
 
 
+def websocket(template: Template) -> Iterator[str]:
+    """A connection needs a key, its messages are throttled and not traced, its function sees connections alone."""
+    routes = {route["RouteKey"]: route for _, route in of_type(template, "AWS::ApiGatewayV2::Route")}
+    if set(routes) != {"$connect", "$disconnect", "response.create", "$default"}:
+        yield f"routes: {sorted(routes)}"
+    connect = routes.get("$connect", {})
+    if (connect.get("AuthorizationType"), "AuthorizerId" in connect) != ("CUSTOM", True):
+        yield "$connect needs no key"
+    for name, stage in of_type(template, "AWS::ApiGatewayV2::Stage"):
+        settings = stage.get("DefaultRouteSettings", {})
+        if not {"ThrottlingRateLimit", "ThrottlingBurstLimit"} <= set(settings):
+            yield f"{name}: not throttled"
+        if settings.get("DataTraceEnabled") is not False:
+            yield f"{name}: logs what clients send"
+        if set(stage_needs(template, name)) != {n for n, _ in of_type(template, "AWS::ApiGatewayV2::Route")}:
+            yield f"{name}: may be deployed before its routes"
+    for role, statement in statements(template):
+        if role == "WebSocketRole" and "dynamodb:GetItem" in as_list(statement["Action"]):
+            keys = statement.get("Condition", {}).get("ForAllValues:StringLike", {})
+            if keys != {"dynamodb:LeadingKeys": ["W#*"]}:
+                yield f"{role}: reads more than connections"
+        if "execute-api:ManageConnections" in as_list(
+            statement["Action"]
+        ) and "${WebSocketApi}/live/" not in str(statement["Resource"]):
+            yield f"{role}: manages {statement['Resource']}"
+
+
+def stage_needs(template: Template, name: str) -> list[str]:
+    return as_list(template["Resources"][name].get("DependsOn", []))
+
+
 CHECKS: list[Check] = [
+    websocket,
     worker,
     lease_index,
     streaming_routes,

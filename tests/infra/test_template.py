@@ -125,6 +125,26 @@ BROKEN: dict[str, tuple[checks.Check, str, str]] = {
         "            ProjectionType: KEYS_ONLY",
         "            ProjectionType: ALL",
     ),
+    "a WebSocket without a key": (checks.websocket, "      AuthorizationType: CUSTOM\n", ""),
+    "a WebSocket without throttling": (
+        checks.websocket,
+        "        ThrottlingRateLimit: !Ref ThrottleRate\n        ThrottlingBurstLimit: !Ref ThrottleBurst\n"
+        "        DetailedMetricsEnabled",
+        "        DetailedMetricsEnabled",
+    ),
+    "a WebSocket that is traced": (
+        checks.websocket,
+        "        DetailedMetricsEnabled: true\n        DataTraceEnabled: false\n",
+        "        DataTraceEnabled: true\n",
+    ),
+    "a route that misses": (checks.websocket, "RouteKey: response.create", "RouteKey: response.cancel"),
+    "a stage before its routes": (
+        checks.websocket,
+        "    DependsOn: [WebSocketConnect, WebSocketDisconnect, WebSocketCreate, WebSocketDefault]\n",
+        "",
+    ),
+    "a connection that reads responses": (checks.websocket, '["W#*"]', '["W#*", "T#*"]'),
+    "connections of other APIs": (checks.websocket, "${WebSocketApi}/live/*", "*/live/*"),
     "another runtime": (checks.functions, "Runtime: python3.13", "Runtime: python3.12"),
     "no alias": (checks.functions, "    AutoPublishAlias: live\n", ""),
 }

@@ -72,7 +72,7 @@ def test_a_known_key_gets_its_tenant_for_the_whole_stage(
     assert answer["principalId"] == "acme"
     assert answer["context"] == {"tenant": "acme", "limits": '{"rpm": 60}'}
     (statement,) = answer["policyDocument"]["Statement"]
-    assert statement == {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": f"{ARN}/*/*"}
+    assert statement == {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": f"{ARN}/*"}
     assert authorizer.ask({"authorization": f"bearer  {key} "}, "GET", "/v1/models")["answer"] == answer
 
 

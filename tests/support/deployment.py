@@ -120,6 +120,7 @@ class Deployment:
             "OPENRESPONSES_LOG_LEVEL": "INFO",
             "OPENRESPONSES_MAX_RETRIES": "0",
             "WORKER_FUNCTION": "worker",
+            "WEBSOCKET_URL": "http://127.0.0.1:9/live",
             "POWERTOOLS_SERVICE_NAME": "openresponses",
             "POWERTOOLS_METRICS_NAMESPACE": "OpenResponses",
             "PYTHONNOUSERSITE": "1",

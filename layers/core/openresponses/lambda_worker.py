@@ -1,4 +1,4 @@
-"""Starts the worker function on AWS: an asynchronous invocation that carries tenant and id, never content."""
+"""Starts the worker function on AWS: an asynchronous invocation that carries names and ids, never content."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ class LambdaWorker:
     async def run_response(self, tenant: str, response_id: str) -> None:
         """Makes the worker run a queued response. Raises botocore's exceptions."""
         await asyncio.to_thread(self._invoke, {"background": {"tenant": tenant, "response_id": response_id}})
+
+    async def answer_connection(self, connection: str) -> None:
+        """Makes the worker answer what waits at a WebSocket connection. Raises botocore's exceptions."""
+        await asyncio.to_thread(self._invoke, {"websocket": connection})
 
     def _invoke(self, task: dict[str, Any]) -> None:
         with self._lock:

@@ -75,6 +75,9 @@ class ConnectionStore:
         earlier = self._read if record.previous_response_id else []
         self.chain_at_hand = [*earlier, record]
 
+    def forget_newest(self) -> None:
+        self.chain_at_hand = []
+
     def forget(self, response_id: str) -> None:
         """The response is no longer at hand, nor is a chain that contains it."""
         if any(record.id == response_id for record in self.chain_at_hand):
