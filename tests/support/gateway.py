@@ -88,16 +88,10 @@ class Server:
 
     async def _serve(self) -> None:
         from openresponses.cli import websocket_options
-        from openresponses.http.app import create_app
-        from openresponses.secrets import EnvironmentSecrets
         from openresponses.settings import Settings
-        from openresponses.store.sqlite import SQLiteStore
 
         settings = Settings.load(self.environ, **self.settings)
-        store = SQLiteStore(":memory:", int(settings.history_ttl_days * 86400))
-        self._count(store)
-        self.store = store
-        app = create_app(settings, store, EnvironmentSecrets(self.environ), authenticate=self.authenticate)
+        app = self.make_app(settings)
         config = uvicorn.Config(
             app, port=0, log_level="error", timeout_graceful_shutdown=1, **websocket_options(settings)
         )
@@ -110,6 +104,18 @@ class Server:
             self.url = f"http://127.0.0.1:{port}"
             self._ready.set()
         await serving
+
+    def make_app(self, settings: Any) -> Any:
+        """The gateway as an ASGI app, with a store in memory."""
+        from openresponses.http.app import create_app
+        from openresponses.secrets import EnvironmentSecrets
+        from openresponses.store.sqlite import SQLiteStore
+
+        self.store = SQLiteStore(":memory:", int(settings.history_ttl_days * 86400))
+        self._count(self.store)
+        return create_app(
+            settings, self.store, EnvironmentSecrets(self.environ), authenticate=self.authenticate
+        )
 
     def _count(self, store: Any) -> None:
         from openresponses.store.base import StoreUnavailable
