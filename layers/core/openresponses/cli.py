@@ -188,9 +188,13 @@ def open_store(path: str, settings: Settings) -> SQLiteStore:
 
 def greeting(host: str, port: int, router: Router, environ: Mapping[str, str]) -> str:
     """What a person needs to begin: where the gateway is, which providers have a key, a request to try."""
+    from .routing import REGION_VARIABLES
+
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     ready = [p.name for p in router.providers.values() if p.needs_key and environ.get(p.key_variable)]
-    keyless = [p.name for p in router.providers.values() if not p.needs_key]
+    keyless = [p.name for p in router.providers.values() if not p.needs_key and p.auth != "sigv4"]
+    if any(environ.get(name) for name in REGION_VARIABLES):
+        keyless += [p.name for p in router.providers.values() if p.auth == "sigv4"]
     keys = (
         ", ".join(ready)
         or "none yet (set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, ... or use .env)"

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from functools import cache
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from ..protocol.errors import ApiError
+
+if TYPE_CHECKING:
+    import httpx
 
 SIGNED = ("content-type", "host")
 
