@@ -228,7 +228,7 @@ def echo() -> str:
 def endpoints() -> str:
     rows = [(code(f"{m.upper()} {path}"), row[1]) for path, ms in OPERATIONS.items() for m, row in ms.items()]
     others = [
-        ("`GET /v1/responses`, upgraded", "A WebSocket: the same, as frames (local server)"),
+        ("`GET /v1/responses`, upgraded", "A WebSocket: the same, as frames"),
         ("`GET /openapi.json`", "The HTTP requests as OpenAPI 3.1"),
     ]
     return table(("Request", "What"), [*rows, *others])
