@@ -168,7 +168,7 @@ def test_a_broken_template_fails(templates: Templates, what: str) -> None:
     assert list(BROKEN[what][0](templates[what]))
 
 
-@pytest.mark.parametrize("template", ["template.yaml", "infra/monitoring.yaml"])
+@pytest.mark.parametrize("template", ["template.yaml", "infra/monitoring.yaml", "infra/one-url.yaml"])
 def test_lint(sam: Path, template: str) -> None:
     environment = {
         "PATH": "/usr/bin:/bin",
