@@ -55,7 +55,7 @@ def test_everything_is_passed_on_and_nothing_kept(templates: Templates) -> None:
     assert "CacheBehaviors" not in config
 
 
-UPGRADE = {"upgrade": {"value": "WebSocket"}}
+UPGRADE = {"sec-websocket-key": {"value": "x3JJHMbDL1EzLkh9GBhXDw=="}}
 REQUESTS: list[tuple[str, dict[str, Any], list[str | None]]] = [  # uri, headers → origin, uri
     ("/v1/responses", UPGRADE, ["websocket", "/live"]),
     ("/v1/responses", {}, [None, "/v1/responses"]),
