@@ -18,6 +18,7 @@ from ..store.background import Jobs
 from ..store.base import Store, StoredResponse
 from ..store.conversations import Conversations
 from ..store.idempotency import Idempotency
+from ..store.listing import Listing
 from .assembler import TERMINAL
 from .context import CONTINUABLE
 from .services import Services
@@ -48,6 +49,10 @@ class ConnectionStore:
     @property
     def jobs(self) -> Jobs:
         return self._store.jobs
+
+    @property
+    def listing(self) -> Listing:
+        return self._store.listing
 
     async def put(self, tenant: str, record: StoredResponse) -> None:
         await self._store.put(tenant, record)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from .background import Jobs
 from .conversations import Conversations
 from .idempotency import Idempotency
+from .listing import Listing
 
 Json = dict[str, Any]
 
@@ -70,6 +71,9 @@ class Store(Protocol):
 
     @property
     def jobs(self) -> Jobs: ...
+
+    @property
+    def listing(self) -> Listing: ...
 
     async def put(self, tenant: str, record: StoredResponse) -> None:
         """Writes one response; it can be read by any process when this returns. Atomic."""

@@ -42,6 +42,7 @@ from .dynamodb_layout import (
 )
 from .dynamodb_table import ConditionFailed, Table, chunks, make_client
 from .idempotency import Idempotency
+from .listing import Listing
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +92,13 @@ class DynamoDBStore:
         from .dynamodb_jobs import DynamoDBJobs
 
         return DynamoDBJobs(self._table, self.rows_of, self._clock)
+
+    @cached_property
+    def listing(self) -> Listing:
+        """See Store."""
+        from .dynamodb_listing import DynamoDBListing
+
+        return DynamoDBListing(self._table)
 
     # ----------------------------------------------------------------------- the protocol
 

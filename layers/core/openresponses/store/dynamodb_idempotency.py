@@ -1,4 +1,4 @@
-"""Idempotency keys in the DynamoDB table: `T#<tenant>#I#<key>` / `head`."""
+"""Idempotency keys in the DynamoDB table: `T#<tenant>#I#<key>` / `head`, in the tenant's index for its erasure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class DynamoDBIdempotency:
         try:
             await self._table.on_table(
                 "put_item",
-                Item=_row(tenant, key, claim),
+                Item=self._row(tenant, key, claim),
                 ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now",
                 ExpressionAttributeValues={":now": {"N": str(int(self._clock()))}},
             )
@@ -34,25 +34,26 @@ class DynamoDBIdempotency:
         return None
 
     async def replace(self, tenant: str, key: str, claim: Claim) -> None:
-        await self._table.write([_row(tenant, key, claim)])
+        await self._table.write([self._row(tenant, key, claim)])
 
     async def release(self, tenant: str, key_name: str) -> None:
         await self._table.on_table("delete_item", Key=key(_partition(tenant, key_name), HEAD))
 
+    def _row(self, tenant: str, key_name: str, claim: Claim) -> Json:
+        return {
+            **key(_partition(tenant, key_name), HEAD),
+            "v": {"N": str(FORMAT)},
+            "tenant": {"S": tenant},
+            "created_at": {"N": str(int(self._clock()))},
+            "digest": {"S": claim.digest},
+            "response_id": {"S": claim.response_id},
+            "done": {"BOOL": claim.done},
+            "expires_at": {"N": str(claim.expires_at)},
+        }
+
 
 def _partition(tenant: str, key_name: str) -> str:
     return f"T#{tenant}#I#{key_name}"
-
-
-def _row(tenant: str, key_name: str, claim: Claim) -> Json:
-    return {
-        **key(_partition(tenant, key_name), HEAD),
-        "v": {"N": str(FORMAT)},
-        "digest": {"S": claim.digest},
-        "response_id": {"S": claim.response_id},
-        "done": {"BOOL": claim.done},
-        "expires_at": {"N": str(claim.expires_at)},
-    }
 
 
 def _claim(row: Json) -> Claim:

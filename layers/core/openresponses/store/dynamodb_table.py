@@ -19,6 +19,7 @@ from .dynamodb_layout import Key, key, key_of
 T = TypeVar("T")
 
 BATCH_KEYS = 40  # full rows within a BatchGetItem's 16 MB: only throttling leaves keys unprocessed
+DELETE_KEYS = 25  # DynamoDB's limit for a BatchWriteItem
 BATCH_PAUSES = (0.05, 0.2, 0.8)  # seconds before throttled keys are asked for again
 THREADS = 16  # calls side by side
 FAILED_CONDITIONS = {
@@ -90,18 +91,20 @@ class Table:
                 await asyncio.sleep(pause)
         return rows
 
-    async def keys(self, pk: str) -> AsyncIterator[Key]:
+    def keys(self, pk: str) -> AsyncIterator[Key]:
         """The keys of all rows under `pk`."""
+        return self.all_keys(
+            "query",
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": pk}},
+            ConsistentRead=True,
+        )
+
+    async def all_keys(self, operation: str, **arguments: Any) -> AsyncIterator[Key]:
+        """The keys of all rows that a query or scan finds, page by page."""
         page: Json = {}
         while True:
-            answer = await self.on_table(
-                "query",
-                KeyConditionExpression="pk = :pk",
-                ExpressionAttributeValues={":pk": {"S": pk}},
-                ProjectionExpression="pk, sk",
-                ConsistentRead=True,
-                **page,
-            )
+            answer = await self.on_table(operation, ProjectionExpression="pk, sk", **arguments, **page)
             for row in answer["Items"]:
                 yield key_of(row)
             if "LastEvaluatedKey" not in answer:
@@ -113,6 +116,21 @@ class Table:
             await self.on_table("put_item", Item=rows[0])
         else:
             await self.transact([self.in_transaction("Put", Item=row) for row in rows])
+
+    async def delete(self, keys: Sequence[Key]) -> int:
+        """Deletes the rows, side by side, in no order; how many they were."""
+        await asyncio.gather(*(self._delete_batch(batch) for batch in chunks(list(keys), DELETE_KEYS)))
+        return len(keys)
+
+    async def _delete_batch(self, keys: Sequence[Key]) -> None:
+        wanted: Json = {self.name: [{"DeleteRequest": {"Key": key(*row_key)}} for row_key in keys]}
+        for pause in (*BATCH_PAUSES, None):
+            wanted = (await self.call("batch_write_item", RequestItems=wanted)).get("UnprocessedItems", {})
+            if not wanted:
+                return
+            if pause is not None:
+                await asyncio.sleep(pause)
+        raise StoreUnavailable("DynamoDB batch_write_item: keys left unprocessed")
 
     def in_transaction(self, operation: str, **arguments: Any) -> Json:
         """A write of transact()."""

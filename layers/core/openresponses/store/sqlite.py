@@ -26,6 +26,7 @@ from .sqlite_idempotency import SCHEMA as IDEMPOTENCY_SCHEMA
 from .sqlite_idempotency import SQLiteIdempotency
 from .sqlite_jobs import SCHEMA as JOBS_SCHEMA
 from .sqlite_jobs import SQLiteJobs
+from .sqlite_listing import SQLiteListing
 from .sqlite_threads import Worker, commit, each
 
 log = logging.getLogger(__name__)
@@ -108,6 +109,7 @@ class SQLiteStore:
         self._reader = Worker(reader, "store-reader", each) if reader else self._writer
         self.jobs = SQLiteJobs(self._writer, self._reader, clock)
         self.idempotency = SQLiteIdempotency(self._writer, clock)
+        self.listing = SQLiteListing(self._writer, self._reader, clock)
         self.conversations = SQLiteConversations(self._writer, self._reader, ttl_seconds, clock)
 
     async def put(self, tenant: str, record: StoredResponse) -> None:
