@@ -85,6 +85,28 @@ def test_a_provider_that_fails_is_a_failed_response(gateway: Gateway, dialect: s
     assert grammar.check_stream(events) == response
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_same_request_again_is_not_made_again(gateway: Gateway, stream: bool) -> None:
+    scenario = gateway.scenario(Answer(says("chat", "Once.").body, content_type=SSE, delay=0.3))
+    body = {"model": MODELS["chat"], "input": "hi", "background": True, "stream": stream}
+    headers = {"idempotency-key": f"key-{stream}"}
+
+    def ask() -> httpx.Response:
+        return gateway.http.post(f"{gateway.base_url}/v1/responses", json=body, headers=headers)
+
+    first, again = ask(), ask()
+    assert (
+        "x-openresponses-replayed" not in first.headers
+        and again.headers["x-openresponses-replayed"] == "true"
+    )
+    if stream:
+        assert grammar.parse(again.content) == grammar.parse(first.content)
+    else:
+        response = poll(gateway, first.json()["id"])
+        assert again.json()["id"] == response["id"] and ask().json() == response
+    assert len(scenario.requests) == 1
+
+
 # --------------------------------------------------------------------------- streams
 
 

@@ -1,4 +1,4 @@
-"""Background responses on AWS's parts: the table (moto), the worker function in processes of its own, killed at will."""
+"""Background responses on AWS's parts: the table (moto), and the worker function in processes of its own."""
 
 from __future__ import annotations
 

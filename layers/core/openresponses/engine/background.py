@@ -49,10 +49,9 @@ class Background:
 
     # ---------------------------------------------------------------- queueing and running
 
-    async def submit(self, tenant: str, request: Json) -> tuple[ResponseTurn, StoredResponse]:
-        """Queues the request; the turn as far as it is known (its route), and the queued response. Raises ApiError
-        for what is wrong with the request."""
-        turn = ResponseTurn(self._services, request, tenant=tenant, streaming=True)
+    async def submit(self, tenant: str, request: Json, turn: ResponseTurn) -> StoredResponse:
+        """Queues the request, of which `turn` is made; the queued response. Raises ApiError for what is wrong with
+        the request."""
         await turn.prepare()
         record = turn.record()
         assert record is not None
@@ -65,7 +64,7 @@ class Background:
             log.error("response %s: no worker was started: %s", record.id, type(error).__name__)
             await self._services.store.delete(tenant, record.id)
             raise ApiError("server_is_overloaded", "No worker could be started.", retry_after=1) from None
-        return turn, record
+        return record
 
     async def run(self, tenant: str, response_id: str, *, deadline: float | None = None) -> None:
         """Claims the response and makes it; ends it instead if its former run has died. `deadline` is on the loop's

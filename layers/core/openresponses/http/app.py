@@ -160,22 +160,24 @@ class Gateway:
         data = await read_body(request, self.settings.max_body_bytes)
         log.debug("request %s", Redacted(data))
         body = parse_request(parse_json(data))
-        if body.get("background"):
-            return await self.background.submit(request, tenant, body)
         streaming = body.get("stream", False)
         deadline = request.scope.get("openresponses.deadline")
         turn = ResponseTurn(self.services, body, tenant=tenant, streaming=streaming, deadline=deadline)
-        reply = StreamReply(turn, self.settings.keep_alive_seconds) if streaming else TurnReply(turn)
-        key = request.headers.get("idempotency-key")
-        return reply if key is None else await self._once(tenant, key, data, body, turn, reply)
+        reply: Any = StreamReply(turn, self.settings.keep_alive_seconds) if streaming else TurnReply(turn)
+        if body.get("background"):
+            reply = self.background.reply(request, tenant, body, turn)
+        if "idempotency-key" in request.headers:
+            return await self._once(request, tenant, data, body, turn, reply)
+        return reply
 
     async def _once(
-        self, tenant: str, key: str, data: bytes, body: Json, turn: ResponseTurn, reply: Any
+        self, request: Request, tenant: str, data: bytes, body: Json, turn: ResponseTurn, reply: Any
     ) -> Any:
         """`reply` for the first request with this key, the stored response for those after it."""
         from .idempotency import Idempotent, replayed
 
-        once = Idempotent(self.store.idempotency, tenant, key, data, self.services.clock())
+        key, now = request.headers["idempotency-key"], self.services.clock()
+        once = Idempotent(self.store.idempotency, tenant, key, data, now)
         earlier = await once.earlier(turn.response["id"])
         if earlier is None:
             return once.around(reply, turn.response["id"])
@@ -184,6 +186,8 @@ class Gateway:
             raise ApiError(
                 "conflict", "This request was answered before, but its response is not stored any more."
             )
+        if body.get("background"):
+            return await self.background.again(request, tenant, body, record)
         output = [visible(item, body.get("include", ())) for item in record.response["output"]]
         return replayed({**record.response, "output": output}, streaming=body.get("stream", False))
 

@@ -11,15 +11,20 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
+from ..engine.context import visible
 from ..protocol.errors import ApiError
 from ..store.base import StoredResponse
-from .replies import JsonResponse, StreamReply, turn_headers
+from .replies import JsonResponse, StreamReply, error_response, turn_headers
 
 if TYPE_CHECKING:
     from ..engine.background import Background, InProcess
+    from ..engine.turn import ResponseTurn
     from .app import Gateway
 
+Json = dict[str, Any]
+Reply = Callable[[Scope, Receive, Send], Awaitable[None]]
 StartWorker = Callable[[str, str], Awaitable[None]]  # tenant, response id
 
 
@@ -55,12 +60,33 @@ class BackgroundRoutes:
                 self._background = Background(self._gateway.services, self._start_worker)
         return self._background
 
-    async def submit(self, request: Request, tenant: str, body: dict[str, Any]) -> Response | StreamReply:
-        """The answer to `background: true`: the queued response, or its stream."""
-        turn, record = await self._responses().submit(tenant, body)
-        if not body.get("stream"):
-            return JsonResponse(record.response, headers=turn_headers(turn))
-        return self._tail(request, tenant, record, -1, turn_headers(turn))
+    def reply(self, request: Request, tenant: str, body: Json, turn: ResponseTurn) -> Reply:
+        """The answer to `background: true`: queues the response, then shows it, or its stream."""
+
+        async def queue(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                record = await self._responses().submit(tenant, body, turn)
+            except ApiError as error:
+                await error_response(error)(scope, receive, send)
+                return
+            headers = turn_headers(turn)
+            shown: Reply = JsonResponse(record.response, headers=headers)
+            if body.get("stream"):
+                shown = self._tail(request, tenant, record, -1, headers)
+            await shown(scope, receive, send)
+
+        return queue
+
+    async def again(
+        self, request: Request, tenant: str, body: Json, record: StoredResponse
+    ) -> Response | StreamReply:
+        """The answer to the same request sent again: the response as it stands, or its stream from the beginning."""
+        headers = {"x-openresponses-replayed": "true"}
+        if body.get("stream"):
+            return self._tail(request, tenant, record, -1, headers)
+        current = await self.current(tenant, record)
+        shown = [visible(item, body.get("include", ())) for item in current.response["output"]]
+        return JsonResponse({**current.response, "output": shown}, headers=headers)
 
     async def current(self, tenant: str, record: StoredResponse) -> StoredResponse:
         """The response as it stands."""
