@@ -171,7 +171,7 @@ provider = "nowhere"
         ([], {"OPENRESPONSES_IDLE_TIMEOUT": "soon"}, "OPENRESPONSES_IDLE_TIMEOUT must be a number above 0"),
         ([], {"OPENRESPONSES_CONFIG": "missing.toml"}, "cannot read missing.toml"),
         ([], {"OPENRESPONSES_CONFIG": "bad.toml"}, "bad.toml: [[route]] number 1: provider"),
-        ([], {"OPENRESPONSES_REQUIRE_KEYS": "1"}, "OPENRESPONSES_REQUIRE_KEYS"),
+        (["--store", ":memory:"], {"OPENRESPONSES_REQUIRE_KEYS": "1"}, "OPENRESPONSES_REQUIRE_KEYS"),
         (["--store", "bad.toml/history.db"], {}, "choose a file with --store"),
         (["--host", "no.such.host.invalid"], {}, "give an address with --host"),
     ],

@@ -1,7 +1,8 @@
-"""`openresponses keys …` and `openresponses secrets …`: what an operator does to a deployed stack.
+"""`openresponses keys …` and `openresponses secrets …`: what an operator does to a deployed stack, or to a local store.
 
 The stack is found by --stack, --region and --profile, else by samconfig.toml, else as AWS's own tools do. Its outputs
-name the table and the secret. A provider key is asked for at the terminal, never echoed, never an argument.
+name the table and the secret. With --store PATH it is the history of the local server. A provider key is asked for at
+the terminal, never echoed, never an argument.
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ import time
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from .secrets import FileSecrets
+    from .store.keys import ApiKeys
 
 ATTEMPTS = 6  # at writing the secret beside another writer
 
@@ -27,12 +32,8 @@ class StackError(Exception):
 
 def add_commands(commands: Any) -> None:
     """Adds `keys` and `secrets` to the command line's subparsers."""
-    stack = argparse.ArgumentParser(add_help=False)
-    stack.add_argument("--stack", help="name of the stack (default: samconfig.toml's)")
-    stack.add_argument("--region", help="AWS region (default: samconfig.toml's, else AWS's own)")
-    stack.add_argument("--profile", help="profile of AWS credentials")
-
-    keys = _group(commands, "keys", "API keys of a deployed stack")
+    stack = place_options()
+    keys = group(commands, "keys", "keys of those who use the gateway")
     create = keys.add_parser("create", parents=[stack], help="make a key; it is shown once")
     create.add_argument("--tenant", required=True, help="whose key it is: a-z, 0-9 and -")
     create.add_argument("--name", default="", help="what it is for")
@@ -41,12 +42,12 @@ def add_commands(commands: Any) -> None:
     listing = keys.add_parser("list", parents=[stack], help="a tenant's keys, by their ids")
     listing.add_argument("--tenant", required=True)
     listing.set_defaults(run=list_keys)
-    revoke = keys.add_parser("revoke", parents=[stack], help="end a key; caches know it 300 s longer")
+    revoke = keys.add_parser("revoke", parents=[stack], help="end a key; on AWS, caches know it 300 s longer")
     revoke.add_argument("--tenant", required=True)
     revoke.add_argument("id", help="its id, or the first 8 characters")
     revoke.set_defaults(run=revoke_key)
 
-    secrets = _group(commands, "secrets", "provider keys of a deployed stack")
+    secrets = group(commands, "secrets", "keys of providers")
     setting = secrets.add_parser(
         "set", parents=[stack], help="write a provider's key or base URL; asks for it"
     )
@@ -56,7 +57,18 @@ def add_commands(commands: Any) -> None:
     names.set_defaults(run=list_secrets)
 
 
-def _group(commands: Any, name: str, title: str) -> Any:
+def place_options() -> argparse.ArgumentParser:
+    """The options that say what a command works on."""
+    place = argparse.ArgumentParser(add_help=False)
+    place.add_argument("--stack", help="name of the stack (default: samconfig.toml's)")
+    place.add_argument("--region", help="AWS region (default: samconfig.toml's, else AWS's own)")
+    place.add_argument("--profile", help="profile of AWS credentials")
+    place.add_argument("--store", metavar="PATH", help="the local server's history, instead of a stack")
+    return place
+
+
+def group(commands: Any, name: str, title: str) -> Any:
+    """The subparsers of a command that has commands of its own."""
     return commands.add_parser(name, help=title).add_subparsers(required=True, metavar="COMMAND")
 
 
@@ -69,19 +81,65 @@ class Stack:
 
     session: Any
     outputs: dict[str, str]
+    notice: ClassVar[str] = " API Gateway may accept it for another 300 seconds."  # of a revoked key
 
     def client(self, service: str) -> Any:
         return self.session.client(service)
 
     @property
-    def keys(self) -> Any:
+    def keys(self) -> ApiKeys:
         from .store.dynamodb_keys import DynamoDBKeys
 
         return DynamoDBKeys(self.outputs["TableName"], client=lambda: self.client("dynamodb"))
 
+    def secrets(self) -> dict[str, str]:
+        return read_secret(self.client("secretsmanager"), self.outputs["ProviderSecretArn"])[0]
 
-def find(given: argparse.Namespace) -> Stack:
-    """The stack that was meant. Raises StackError."""
+    def set_secret(self, name: str, value: str) -> dict[str, str]:
+        return write_secret(self.client("secretsmanager"), self.outputs["ProviderSecretArn"], name, value)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalStore:
+    """The same of a local server: its history's file, and the file of providers' keys beside it."""
+
+    path: str
+    notice: ClassVar[str] = ""
+
+    @property
+    def keys(self) -> ApiKeys:
+        from .store.base import StoreUnavailable
+        from .store.sqlite_keys import SQLiteKeys
+
+        try:
+            return SQLiteKeys(self.path)
+        except StoreUnavailable as error:
+            raise StackError(f"the store cannot be opened: {error}") from None
+
+    def secrets(self) -> dict[str, str]:
+        return self._file.values()
+
+    def set_secret(self, name: str, value: str) -> dict[str, str]:
+        try:
+            return self._file.set(name, value)
+        except OSError as error:
+            raise StackError(f"{self.path}.secrets.json cannot be written: {error.strerror}") from None
+
+    @property
+    def _file(self) -> FileSecrets:
+        from .secrets import FileSecrets
+
+        return FileSecrets(Path(f"{self.path}.secrets.json"), {})
+
+
+def find(given: argparse.Namespace) -> Stack | LocalStore:
+    """The stack, or the store, that was meant. Raises StackError."""
+    if given.store:
+        return LocalStore(str(Path(given.store).expanduser()))
+    return find_stack(given)
+
+
+def find_stack(given: argparse.Namespace) -> Stack:
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -135,11 +193,12 @@ def list_keys(given: argparse.Namespace) -> int:
 
 
 def revoke_key(given: argparse.Namespace) -> int:
-    if not find(given).keys.revoke(given.tenant, given.id):
+    place = find(given)
+    if not place.keys.revoke(given.tenant, given.id):
         raise StackError(
             f"{given.tenant} has not exactly one key whose id begins with {given.id!r} (8 or more)."
         )
-    print("Revoked. API Gateway may accept it for another 300 seconds.")
+    print(f"Revoked.{place.notice}")
     return 0
 
 
@@ -151,24 +210,20 @@ def _day(seconds: int) -> str:
 
 
 def set_secret(given: argparse.Namespace) -> int:
-    stack = find(given)
+    place = find(given)
     if not given.name.endswith(("_API_KEY", "_BASE_URL")):
         raise StackError("a name ends in _API_KEY or _BASE_URL")
     value = getpass.getpass(f"{given.name}: ").strip()
     if not value:
         raise StackError("nothing was entered; nothing is changed")
-    values = write_secret(
-        stack.client("secretsmanager"), stack.outputs["ProviderSecretArn"], given.name, value
-    )
+    values = place.set_secret(given.name, value)
     print(f"{given.name} is set.")
     print(asyncio.run(ask_provider(given.name, values)))
     return 0
 
 
 def list_secrets(given: argparse.Namespace) -> int:
-    stack = find(given)
-    values, _ = read_secret(stack.client("secretsmanager"), stack.outputs["ProviderSecretArn"])
-    for name in sorted(values):
+    for name in sorted(find(given).secrets()):
         print(name)
     return 0
 

@@ -16,11 +16,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import __version__, aws_cli
+from . import __version__, aws_cli, history_cli
 from .settings import Settings, SettingsError
 
 if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
+
+    from .http.app import Authenticate
     from .routing import Router
+    from .secrets import Secrets
     from .store.sqlite import SQLiteStore
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -56,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     command.set_defaults(run=serve)
     aws_cli.add_commands(commands)
+    history_cli.add_commands(commands)
     given = parser.parse_args(arguments)
     try:
         code: int = given.run(given)
@@ -85,8 +90,6 @@ def serve(given: argparse.Namespace) -> int:
     """Serves the gateway until it is told to stop."""
     environ = environment()
     settings = Settings.load(environ)
-    if settings.require_keys:
-        raise SettingsError("OPENRESPONSES_REQUIRE_KEYS: the local server has no keys to check; unset it.")
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for chatty in ("httpx", "uvicorn"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
@@ -98,13 +101,23 @@ def serve(given: argparse.Namespace) -> int:
 
     from .http.app import create_app
     from .sealing import Sealer, file_keys, memory_keys
-    from .secrets import EnvironmentSecrets
+    from .secrets import EnvironmentSecrets, FileSecrets
 
-    listener = listen(given.host, given.port)
     path = history_path(given.store)
+    if settings.require_keys and path == MEMORY:
+        raise SettingsError(
+            "OPENRESPONSES_REQUIRE_KEYS: a store in memory has no keys; name a file with --store."
+        )
+    listener = listen(given.host, given.port)
     store = open_store(path, settings)
-    keys = memory_keys() if path == MEMORY else file_keys(Path(f"{path}.key"))
-    app = create_app(settings, store, EnvironmentSecrets(environ), sealer=Sealer(keys))
+    secrets: Secrets = EnvironmentSecrets(environ)
+    keys = memory_keys()
+    if path != MEMORY:
+        keys = file_keys(Path(f"{path}.key"))
+        secrets = file = FileSecrets(secrets_path(path), environ)
+        environ = {**file.values(), **environ}
+    authenticate = key_owner(path) if settings.require_keys else None
+    app = create_app(settings, store, secrets, authenticate=authenticate, sealer=Sealer(keys))
     config = uvicorn.Config(
         app,
         **websocket_options(settings),
@@ -117,7 +130,8 @@ def serve(given: argparse.Namespace) -> int:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    print(greeting(given.host, listener.getsockname()[1], router, environ), flush=True)
+    keys_in = path if settings.require_keys else None
+    print(greeting(given.host, listener.getsockname()[1], router, environ, keys_in), flush=True)
     uvicorn.Server(config).run(sockets=[listener])
     return 0
 
@@ -186,8 +200,28 @@ def open_store(path: str, settings: Settings) -> SQLiteStore:
         raise CommandError(f"the history cannot be opened: {error}; choose a file with --store.") from None
 
 
-def greeting(host: str, port: int, router: Router, environ: Mapping[str, str]) -> str:
-    """What a person needs to begin: where the gateway is, which providers have a key, a request to try."""
+def secrets_path(store: str) -> Path:
+    """Where `openresponses secrets set --store` keeps providers' keys: beside the history."""
+    return Path(f"{store}.secrets.json")
+
+
+def key_owner(path: str) -> Authenticate:
+    """Checks a request's key against those in the history's file."""
+    from .store.sqlite_keys import SQLiteKeys
+
+    keys = SQLiteKeys(path)
+
+    async def authenticate(request: HTTPConnection) -> str:
+        return await keys.tenant_of(request.headers.get("authorization"))
+
+    return authenticate
+
+
+def greeting(
+    host: str, port: int, router: Router, environ: Mapping[str, str], keys_in: str | None = None
+) -> str:
+    """What a person needs to begin: where the gateway is, which providers have a key, a request to try. `keys_in` is
+    the store that holds the keys of users, if there must be one."""
     from .routing import REGION_VARIABLES
 
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -199,12 +233,15 @@ def greeting(host: str, port: int, router: Router, environ: Mapping[str, str]) -
         ", ".join(ready)
         or "none yet (set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, ... or use .env)"
     )
+    bearer = "-H 'authorization: Bearer KEY' " if keys_in else ""
     lines = [
         f"OpenResponses {__version__} at {url}",
         f"Providers with a key: {keys}; without need of one: {', '.join(keyless)}",
-        f"Try: curl {url}/v1/responses -H 'content-type: application/json' -d '{EXAMPLE}'",
+        f"Try: curl {url}/v1/responses {bearer}-H 'content-type: application/json' -d '{EXAMPLE}'",
     ]
-    if host not in LOOPBACK:
+    if keys_in:
+        lines.insert(1, f"Requests need a key: openresponses keys create --tenant NAME --store {keys_in}")
+    elif host not in LOOPBACK:
         lines.insert(
             1, "Whoever reaches this address can use your providers' keys: there is no authentication."
         )

@@ -1,6 +1,7 @@
 """Provider settings, secret or not: `ANTHROPIC_API_KEY`, `ANTHROPIC_BASE_URL`, ..., from where they are kept.
 
-    EnvironmentSecrets       a mapping: the laptop
+    EnvironmentSecrets       a mapping
+    FileSecrets              the environment, over a JSON file that `openresponses secrets set` writes: the laptop
     SecretsManagerSecrets    one JSON secret in AWS Secrets Manager: the deployment
 
 An empty value counts as not set.
@@ -9,10 +10,13 @@ An empty value counts as not set.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import os
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Protocol
 
 from .protocol.errors import ApiError
@@ -46,6 +50,46 @@ class EnvironmentSecrets:
 
     async def refresh(self, name: str) -> str | None:
         return await self.get(name)
+
+
+class FileSecrets:
+    """Values of the environment, else of the JSON file at `path`, which is read again when it has changed."""
+
+    def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
+        self._path = path
+        self._environ = EnvironmentSecrets(environ)
+        self._values: dict[str, str] = {}
+        self._changed_at: int | None = None
+
+    async def get(self, name: str) -> str | None:
+        return await self._environ.get(name) or await EnvironmentSecrets(self.values()).get(name)
+
+    async def refresh(self, name: str) -> str | None:
+        return await self.get(name)
+
+    def values(self) -> dict[str, str]:
+        """What the file holds; nothing if there is none."""
+        try:
+            changed_at = self._path.stat().st_mtime_ns
+            if changed_at != self._changed_at:
+                found = json.loads(self._path.read_text())
+                self._values = {k: v for k, v in found.items() if isinstance(v, str)}
+                self._changed_at = changed_at
+        except FileNotFoundError:
+            self._values, self._changed_at = {}, None
+        except (OSError, ValueError, AttributeError) as error:
+            log.error("provider keys cannot be read from %s: %s", self._path, type(error).__name__)
+        return self._values
+
+    def set(self, name: str, value: str) -> dict[str, str]:
+        """Writes one value, for the owner's eyes alone, and returns all. Raises OSError."""
+        values = {**self.values(), name: value}
+        new = self._path.with_name(f"{self._path.name}.new")
+        new.unlink(missing_ok=True)
+        with open(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            json.dump(values, file)
+        new.replace(self._path)
+        return values
 
 
 class SecretsManagerSecrets:

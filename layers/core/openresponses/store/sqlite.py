@@ -26,6 +26,7 @@ from .sqlite_idempotency import SCHEMA as IDEMPOTENCY_SCHEMA
 from .sqlite_idempotency import SQLiteIdempotency
 from .sqlite_jobs import SCHEMA as JOBS_SCHEMA
 from .sqlite_jobs import SQLiteJobs
+from .sqlite_keys import SCHEMA as KEYS_SCHEMA
 from .sqlite_listing import SQLiteListing
 from .sqlite_threads import Worker, commit, each
 
@@ -212,6 +213,13 @@ def _walk(db: sqlite3.Connection, tenant: str, response_id: str, now: float) -> 
 # --------------------------------------------------------------------------- the file
 
 
+def open_file(path: str | Path, lock_timeout: float = 5.0) -> sqlite3.Connection:
+    """A connection to the file at `path`, made, with its tables, if need be. Raises OSError, sqlite3.Error,
+    StoreUnavailable."""
+    _make_private(Path(path))
+    return _connect(path, lock_timeout)
+
+
 def _make_private(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with suppress(FileExistsError):
@@ -246,6 +254,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
             *JOBS_SCHEMA,
             *CONVERSATIONS_SCHEMA,
             *IDEMPOTENCY_SCHEMA,
+            *KEYS_SCHEMA,
         ):  # what release 0.1 did not have, and does not mind
             connection.execute(statement)
     connection.execute("COMMIT")

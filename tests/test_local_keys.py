@@ -1,0 +1,132 @@
+"""`openresponses keys` and `… secrets` with --store, and the local server that checks and uses them."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from openresponses import cli
+from openresponses.secrets import FileSecrets
+from openresponses.store.keys import digest_of
+from openresponses.store.sqlite_keys import SQLiteKeys
+
+from tests.support.gateway import KEY
+from tests.support.provider import Answer, Provider
+from tests.test_cli import START_SECONDS, Serve, serve
+
+__all__ = ["serve"]  # a fixture
+
+Run = Callable[..., str]
+REQUIRED = {"OPENRESPONSES_REQUIRE_KEYS": "1"}
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """A command on the store `history.db`; what it says."""
+
+    def call(*arguments: str, typed: str = "", code: int = 0) -> str:
+        monkeypatch.setattr("getpass.getpass", lambda prompt: typed)
+        assert cli.main([*arguments, "--store", str(tmp_path / "history.db")]) == code
+        told = capsys.readouterr()
+        assert not typed or typed not in told.out + told.err
+        return told.out if code == 0 else told.err
+
+    return call
+
+
+def status(url: str, key: str | None, path: str = "/v1/responses") -> httpx.Response:
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    return httpx.post(
+        f"{url}{path}", json={"model": "echo", "input": "Hi"}, headers=headers, timeout=START_SECONDS
+    )
+
+
+def test_keys_are_asked_for_and_belong_to_tenants(serve: Serve, run: Run) -> None:
+    acme, other = (run("keys", "create", "--tenant", name).strip() for name in ("acme", "other"))
+    url = serve("--store", "history.db", **REQUIRED).url
+    made = status(url, acme)
+    assert made.status_code == 200
+    for wrong in (None, "wrong", acme[:-1], digest_of(acme)):
+        refused = status(url, wrong)
+        assert refused.status_code == 401 and refused.json()["error"]["code"] == "invalid_api_key"
+    stored = f"{url}/v1/responses/{made.json()['id']}"
+    bearers = [{"authorization": f"Bearer {key}"} for key in (acme, other)]
+    assert [httpx.get(stored, headers=bearer).status_code for bearer in bearers] == [200, 404]
+    assert httpx.get(stored).status_code == httpx.get(f"{url}/v1/models").status_code == 401
+    assert httpx.get(f"{url}/healthz").status_code == 200
+
+
+def test_a_key_made_or_revoked_while_it_runs_counts_at_once(serve: Serve, run: Run) -> None:
+    url = serve("--store", "history.db", **REQUIRED).url
+    key = run("keys", "create", "--tenant", "acme", "--name", "laptop", "--days", "7").strip()
+    assert status(url, key).status_code == 200
+    listed = run("keys", "list", "--tenant", "acme")
+    assert "laptop" in listed and "until" in listed and key not in listed
+    assert "API Gateway" not in run("keys", "revoke", "--tenant", "acme", listed.split()[0])
+    assert status(url, key).status_code == 401
+
+
+def test_an_expired_key(tmp_path: Path, serve: Serve) -> None:
+    expired = SQLiteKeys(tmp_path / "history.db").create("acme", expires_at=1)
+    assert status(serve("--store", "history.db", **REQUIRED).url, expired).status_code == 401
+
+
+def test_the_file_holds_no_key(tmp_path: Path, run: Run) -> None:
+    key = run("keys", "create", "--tenant", "acme").strip()
+    bytes_kept = b"".join(file.read_bytes() for file in tmp_path.glob("history.db*"))
+    assert key.encode() not in bytes_kept and key[3:].encode() not in bytes_kept
+    assert digest_of(key).encode() in bytes_kept
+    assert (tmp_path / "history.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_greeting_says_how_to_make_a_key(serve: Serve, run: Run) -> None:
+    said = serve("--store", "history.db", "--host", "0.0.0.0", **REQUIRED).said
+    assert "keys create --tenant NAME --store history.db" in said[1]
+    assert not any("no authentication" in line for line in said)
+    key = run("keys", "create", "--tenant", "acme").strip()
+    line = (
+        said[-1].removeprefix("Try: ").replace("Bearer KEY", f"Bearer {key}").replace("0.0.0.0", "127.0.0.1")
+    )
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=START_SECONDS)
+    assert '"status":"completed"' in done.stdout, done.stderr
+
+
+def test_secrets_reach_the_server(tmp_path: Path, serve: Serve, run: Run, provider: Provider) -> None:
+    gateway = serve("--store", "history.db")
+    assert "ANTHROPIC_API_KEY" in run("secrets", "set", "ANTHROPIC_BASE_URL", typed=provider.url)
+    provider.play(Answer(b'{"data":[]}'))
+    assert "anthropic accepts it" in run("secrets", "set", "ANTHROPIC_API_KEY", typed=KEY)
+    assert run("secrets", "list").split() == ["ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"]
+    kept = tmp_path / "history.db.secrets.json"
+    assert kept.stat().st_mode & 0o777 == 0o600 and KEY in kept.read_text()
+    # Without a restart:
+    known = httpx.get(f"{gateway.url}/v1/models").json()["data"]
+    assert "anthropic" in {model["owned_by"] for model in known}
+    assert serve("--store", "history.db").said[1].startswith("Providers with a key: anthropic;")
+
+
+async def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "secrets.json"
+    secrets = FileSecrets(file, {"XAI_API_KEY": "of-the-environment"})
+    assert await secrets.get("GROQ_API_KEY") is None
+    secrets.set("XAI_API_KEY", "of-the-file")
+    secrets.set("GROQ_API_KEY", "of-the-file")
+    assert await secrets.get("XAI_API_KEY") == "of-the-environment"
+    assert await secrets.get("GROQ_API_KEY") == "of-the-file"
+
+
+async def test_a_broken_file_is_said_without_its_content(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "secrets.json"
+    file.write_text("sk-canary, not JSON")
+    assert await FileSecrets(file, {}).get("GROQ_API_KEY") is None
+    assert "secrets.json" in caplog.text and "canary" not in caplog.text
+
+
+def test_a_store_that_cannot_be_opened(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "history.db").mkdir()
+    assert "cannot be opened" in run("keys", "list", "--tenant", "acme", code=2)
