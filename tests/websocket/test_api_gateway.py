@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 from openresponses.engine import held
@@ -21,7 +22,7 @@ from ..support.gateway import environment
 from ..support.provider import SSE, Answer, Provider
 from ..support.sockets import Socket
 from ..support.speech import MODELS, says
-from ..support.websocket_api import WebSocketApi
+from ..support.websocket_api import WebSocketApi, load
 
 Json = dict[str, Any]
 
@@ -150,6 +151,22 @@ def test_a_failed_continuation_evicts(socket: Socket) -> None:
     lost: Json = {"type": "function_call_output", "call_id": "call_x", "output": "?"}
     assert socket.ask(**ECHO, input=[lost], previous_response_id=previous).refusal[0] == 400
     assert socket.ask(**ECHO, input="Again", previous_response_id=previous).refusal == NOT_FOUND
+
+
+async def test_a_new_chain_after_compaction(aws: Aws, socket: Socket, headers: dict[str, str]) -> None:
+    """What the REST API's function compacts, a connection's worker can read."""
+    function = load("responses")
+    transport = httpx.ASGITransport(app=function.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://rest") as rest:
+        said = [
+            {"role": "user", "content": "The code word is slate."},
+            {"role": "assistant", "content": "OK."},
+        ]
+        body = {"model": "echo", "input": said}
+        compacted = (await rest.post("/v1/responses/compact", json=body, headers=headers)).json()
+    await function.store.close()
+    turn = socket.ask(**ECHO, input=[*compacted["output"], {"role": "user", "content": "Go on"}])
+    assert turn.response["status"] == "completed" and "Go on" in turn.text
 
 
 def test_bad_messages(socket: Socket) -> None:
