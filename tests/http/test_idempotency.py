@@ -91,3 +91,20 @@ def test_a_replayed_failure(gateway: Gateway) -> None:
     two = gateway.ask(BODY, stream=True, headers=keyed("broken"))
     assert one.response["status"] == "failed"
     assert two.response == one.response
+
+
+def test_a_background_response_is_queued_once(gateway: Gateway) -> None:
+    scenario = gateway.scenario(says("anthropic", "Hello"))
+    body = {**BODY, "background": True}
+    one = gateway.http.post(f"{gateway.base_url}/v1/responses", json=body, headers=keyed("queued"))
+    two = gateway.http.post(f"{gateway.base_url}/v1/responses", json=body, headers=keyed("queued"))
+    assert one.json()["id"] == two.json()["id"]
+    while gateway.get(f"/responses/{one.json()['id']}").json()["status"] in ("queued", "in_progress"):
+        pass
+    three = gateway.http.post(f"{gateway.base_url}/v1/responses", json=body, headers=keyed("queued"))
+    assert (three.json()["id"], three.json()["status"]) == (one.json()["id"], "completed")
+    assert len(scenario.requests) == 1
+    refused = gateway.ask({**body, "previous_response_id": "resp_x"}, headers=keyed("queued-badly"))
+    assert refused.status == 404
+    again = gateway.http.post(f"{gateway.base_url}/v1/responses", json=body, headers=keyed("queued-badly"))
+    assert again.status_code == 200
