@@ -16,7 +16,7 @@ PATH313 := $(addsuffix :,$(firstword $(wildcard $(HOME)/.pyenv/versions/3.13.*/b
 
 CODE := $(wildcard layers/core/openresponses layers/runtime functions scripts tests)
 
-.PHONY: help setup setup-run run test test-slow check format docs lock sam-venv build deploy local-aws clean
+.PHONY: help setup setup-run run test test-slow test-clients test-clients-python clients-python clients-js check format docs lock sam-venv build deploy local-aws clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -32,6 +32,20 @@ run: setup-run ## serve http://127.0.0.1:4000 (installs what it needs first)
 
 test: setup ## run the tests, but for the slow ones
 	@$(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(ARGS)
+
+clients-python: setup
+	@scripts/setup.sh $(VENV)-clients requirements-clients.txt
+	@scripts/setup.sh $(VENV)-clients-openai2 requirements-clients-openai2.txt
+
+clients-js:
+	@cd tests/clients/js && { cmp -s package-lock.json node_modules/.installed || \
+	  { npm ci --no-audit --no-fund && cp package-lock.json node_modules/.installed; }; }
+
+test-clients: clients-python clients-js ## install real clients (2 GB) and run them all on every provider family
+	@$(BIN)/python -m tests.clients.matrix $(ARGS)
+
+test-clients-python: clients-python ## the same with the Python clients only
+	@$(BIN)/python -m tests.clients.matrix -k "Python or pydantic or LlamaIndex or any-llm or litellm or llm" $(ARGS)
 
 test-slow: setup ## run all tests: full cuts, real durations
 	@$(BIN)/python -m pytest $(ARGS)
@@ -68,6 +82,6 @@ local-aws: setup ## the stack on this machine: moto, and sam local in containers
 	@$(BIN)/python -m scripts.local_aws
 
 clean: ## remove what make made
-	rm -rf $(VENV) $(VENV)-lock $(VENV)-sam build dist .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lock $(VENV)-sam $(VENV)-clients $(VENV)-clients-openai2 tests/clients/js/node_modules build dist .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -rf layers/core/openresponses.egg-info
 	find layers functions tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -30,7 +30,10 @@ CALL_IDS = ("call_a1", "call_b2", "call_c3", "call_d4")
 def says(dialect: str, text: str = "", *, calls: Sequence[Call] = (), reasoning: str = "") -> Answer:
     """A streamed answer of the provider with this content. Tools of a namespace are named `namespace__name`, and custom
     tools are functions with one text, `input`, but at OpenAI, which has both."""
-    made = [(name, {"input": given} if isinstance(given, str) and dialect != "openai" else given) for name, given in calls]
+    made = [
+        (name, {"input": given} if isinstance(given, str) and dialect != "openai" else given)
+        for name, given in calls
+    ]
     body = DIALECTS[dialect](text, made, reasoning)
     content_type = NDJSON if dialect == "ollama" else SSE
     return Answer(body, content_type=content_type)
@@ -46,7 +49,9 @@ def dumps(value: Any) -> str:
 
 
 def data(*events: Any) -> bytes:
-    return "".join(f"data: {event if isinstance(event, str) else dumps(event)}\n\n" for event in events).encode()
+    return "".join(
+        f"data: {event if isinstance(event, str) else dumps(event)}\n\n" for event in events
+    ).encode()
 
 
 def named(*events: Json) -> bytes:
@@ -66,7 +71,9 @@ def anthropic(text: str, calls: list[Call], reasoning: str) -> bytes:
         deltas = [{"type": "text_delta", "text": piece} for piece in pieces(text)]
         blocks.append(({"type": "text", "text": ""}, deltas))
     for (name, arguments), call_id in zip(calls, CALL_IDS, strict=False):
-        deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in ["", *pieces(dumps(arguments))]]
+        deltas = [
+            {"type": "input_json_delta", "partial_json": piece} for piece in ["", *pieces(dumps(arguments))]
+        ]
         blocks.append(({"type": "tool_use", "id": f"toolu_{call_id}", "name": name, "input": {}}, deltas))
     usage = {"input_tokens": USAGE[0], "output_tokens": 1}
     message: Json = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-test", "content": [],
@@ -105,7 +112,9 @@ def gemini(text: str, calls: list[Call], reasoning: str) -> bytes:
 
 
 def ollama(text: str, calls: list[Call], reasoning: str) -> bytes:
-    messages: list[Json] = [{"role": "assistant", "content": "", "thinking": piece} for piece in pieces(reasoning)]
+    messages: list[Json] = [
+        {"role": "assistant", "content": "", "thinking": piece} for piece in pieces(reasoning)
+    ]
     messages += [{"role": "assistant", "content": piece} for piece in pieces(text)]
     functions = [{"function": {"name": name, "arguments": arguments}} for name, arguments in calls]
     if functions:
@@ -129,7 +138,9 @@ def chat(text: str, calls: list[Call], reasoning: str) -> bytes:
     deltas += [{"content": piece} for piece in pieces(text)]
     for index, ((name, arguments), call_id) in enumerate(zip(calls, CALL_IDS, strict=False)):
         function = {"name": name, "arguments": ""}
-        deltas.append({"tool_calls": [{"index": index, "id": call_id, "type": "function", "function": function}]})
+        deltas.append(
+            {"tool_calls": [{"index": index, "id": call_id, "type": "function", "function": function}]}
+        )
         deltas += [{"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
                    for piece in pieces(dumps(arguments))]  # fmt: skip
     frame = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "test-model"}
@@ -147,7 +158,9 @@ def openai(text: str, calls: list[Call], reasoning: str) -> bytes:
                       "incomplete_details": None, "model": "gpt-test", "output": [], "usage": None, "tools": [],
                       "parallel_tool_calls": True, "tool_choice": "auto", "metadata": {}}  # fmt: skip
     output: list[Json] = []
-    events: list[Json] = [{"type": f"response.{kind}", "response": response} for kind in ("created", "in_progress")]
+    events: list[Json] = [
+        {"type": f"response.{kind}", "response": response} for kind in ("created", "in_progress")
+    ]
     if reasoning:
         events += openai_reasoning(len(output), reasoning, output)
     if text:
@@ -186,10 +199,18 @@ def openai_reasoning(index: int, text: str, output: list[Json]) -> Iterator[Json
 
 
 def openai_message(index: int, text: str, output: list[Json]) -> Iterator[Json]:
-    item = {"id": f"msg_{index}", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+    item = {
+        "id": f"msg_{index}",
+        "type": "message",
+        "role": "assistant",
+        "status": "in_progress",
+        "content": [],
+    }
     part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
     inner: list[Json] = [{"type": "response.content_part.added", "part": {**part, "text": ""}}]
-    inner += [{"type": "response.output_text.delta", "delta": piece, "logprobs": []} for piece in pieces(text)]
+    inner += [
+        {"type": "response.output_text.delta", "delta": piece, "logprobs": []} for piece in pieces(text)
+    ]
     inner += [{"type": "response.output_text.done", "text": text, "logprobs": []}]
     inner += [{"type": "response.content_part.done", "part": part}]
     inner = [{"content_index": 0, **event} for event in inner]

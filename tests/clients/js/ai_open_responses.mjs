@@ -8,6 +8,6 @@ const provider = (task) => createOpenResponses({ name: NAME, url: `${task.base_u
 
 serve(
   scenarios((task) => provider(task)(task.model), {
-    [NAME]: { reasoningEffort: "low", reasoningSummary: "auto", include: ["reasoning.encrypted_content"], store: false },
+    [NAME]: { reasoningEffort: "low", reasoningSummary: "auto" },
   }),
 );

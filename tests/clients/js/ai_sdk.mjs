@@ -33,12 +33,11 @@ export function scenarios(modelOf, reasoningOptions) {
     return { text, input_tokens: usage.inputTokens, output_tokens: usage.outputTokens };
   }
 
-  async function tools(task, prompt = "Weather in Oslo?", more = {}) {
+  async function tools(task, prompt = "Weather in Oslo?") {
     const weather = new Weather();
-    const asked = ask(task, { prompt, tools: weatherTools(weather), stopWhen: STOP, ...more });
-    const { text, steps } = await generateText(asked);
-    const reasoning = steps.map((step) => step.reasoningText ?? "").join("");
-    return { text, ran: weather.ran, reasoning };
+    const asked = ask(task, { prompt, tools: weatherTools(weather), stopWhen: STOP });
+    const { text } = await generateText(asked);
+    return { text, ran: weather.ran };
   }
 
   return {
@@ -57,7 +56,14 @@ export function scenarios(modelOf, reasoningOptions) {
       return { text: await streamed.text, ran: weather.ran };
     },
     parallel: (task) => tools(task, "Weather in Oslo and Lima?"),
-    reasoning: (task) => tools(task, "Weather in Oslo?", { providerOptions: reasoningOptions, maxOutputTokens: 4096 }),
+    async reasoning(task) {
+      const weather = new Weather();
+      const more = { prompt: "Weather in Oslo?", tools: weatherTools(weather), stopWhen: STOP, maxOutputTokens: 4096 };
+      const [streamed, failure] = streaming(ask(task, { ...more, providerOptions: reasoningOptions }));
+      await drained(streamed, failure);
+      const reasoning = (await streamed.steps).map((step) => step.reasoningText ?? "").join("");
+      return { text: await streamed.text, ran: weather.ran, reasoning };
+    },
     async structured(task) {
       const { output } = await generateText(ask(task, { prompt: "2 + 3 = ?", output: Output.object({ schema: Sum }) }));
       return { value: output };

@@ -19,12 +19,22 @@ from ...support.provider import Provider
 from .clients import CLIENTS, Client, Driver
 from .scenarios import FAMILIES, OPAQUE, SCENARIOS, Scenario, scenario_of
 
+
 @pytest.fixture(scope="session")
 def base_url(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The gateway, as `openresponses serve` starts it."""
     environ = {**os.environ, **environment(provider.url), "OPENRESPONSES_MAX_RETRIES": "0"}
     folder = tmp_path_factory.mktemp("gateway")
-    command = [sys.executable, "-m", "openresponses", "serve", "--port", "0", "--store", str(folder / "history.db")]
+    command = [
+        sys.executable,
+        "-m",
+        "openresponses",
+        "serve",
+        "--port",
+        "0",
+        "--store",
+        str(folder / "history.db"),
+    ]
     with subprocess.Popen(command, env=environ, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         yield process.stdout.readline().split()[-1]
@@ -40,7 +50,7 @@ def drivers() -> Iterator[dict[str, Driver]]:
 
 
 def driver_of(client: Client, drivers: dict[str, Driver]) -> Driver:
-    if client.name not in drivers:
+    if client.name not in drivers or not drivers[client.name].usable:
         drivers[client.name] = Driver(client)
     return drivers[client.name]
 

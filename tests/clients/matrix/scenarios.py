@@ -42,7 +42,9 @@ class Said:
 
         def answer(request: Received) -> Answer:
             forced = request.json.get("tool_choice") or {}
-            if isinstance(forced, dict) and forced.get("type") == "tool":  # structured output by a forced tool
+            if (
+                isinstance(forced, dict) and forced.get("type") == "tool"
+            ):  # structured output by a forced tool
                 return says(family, calls=[(forced["name"], json.loads(self.text))])
             spoken = says(family, self.text, calls=self.calls, reasoning=self.reasoning)
             body = spoken.body
@@ -58,12 +60,15 @@ class Said:
 
 @dataclass(frozen=True)
 class Scenario:
-    """driver    the driver's function, if it is not named as the scenario
-    said         the model's answers, in order
-    expected     what the driver reports; a set of strings: one of them must be in the value; a number in `at_least`:
-                 a lower bound
-    sent         words that the provider's last request must hold; `instructed`: words of its first
-    requests     how many requests the provider must have got; None: whatever the client likes
+    """One column of the table.
+
+    said       the model's answers, in order
+    expected   what the driver must report; `at_least`: numbers that it must reach; `fails`: it must report an error,
+               and `expected` is of that
+    driver     the driver's function, if it is not named as the scenario
+    asked      words that the provider's first request must hold; `sent`: its last
+    model      a name to ask for, instead of the family's own
+    upstream_closed   whether the gateway must hang up on the provider
     """
 
     name: str
@@ -124,8 +129,8 @@ SCENARIOS = (
              [Said("This goes on and on and on.", hangs=True)], {}, upstream_closed=True),
 )  # fmt: skip
 
-# Codex brings its own tools. The last part of the model's name decides which: with `gpt-5.5` a shell and `apply_patch`, a
-# custom tool; with `gpt-6-sol` `exec`, a custom tool in a namespace, which runs JavaScript.
+# Codex brings its own tools. The last part of the model's name decides which: with `gpt-5.5` a shell and
+# `apply_patch`, a custom tool; with `gpt-6-sol` `exec`, a custom tool in a namespace, which runs JavaScript.
 PATCH = "*** Begin Patch\n*** Add File: two.txt\n+two\n*** End Patch"
 SHELL: Call = ("exec_command", {"cmd": "echo one > one.txt && echo wrote-$((1 + 1))"})
 SCRIPT = f"""text(await tools.exec_command({json.dumps(SHELL[1])}));
@@ -135,9 +140,10 @@ FILES = {"one.txt": "one\n", "two.txt": "two\n"}
 CLASSIC, CODE = "{provider}/gpt-5.5", "{provider}/gpt-6-sol"
 CODEX = (
     Scenario("tools", "a shell command, then a patch",
-             [Said("First the one.", [SHELL]), Said("Now the other.", [("apply_patch", PATCH)]), Said("Both are there.")],
+             [Said("First one.", [SHELL]), Said("Now two.", [("apply_patch", PATCH)]), Said("Both are there.")],
              {"text": "Both are there.", "files": FILES}, model=CLASSIC, sent=["wrote-2", "two.txt"]),
-    Scenario("stream_tools", "the same in code mode", [Said("", [("functions__exec", SCRIPT)]), Said("Both are there.")],
+    Scenario("stream_tools", "the same in code mode",
+             [Said("", [("functions__exec", SCRIPT)]), Said("Both are there.")],
              {"text": "Both are there.", "files": FILES}, driver="tools", model=CODE, sent=["wrote-2"]),
     Scenario("parallel", "parallel tool calls",
              [Said("", [("exec_command", {"cmd": "echo one > one.txt; echo first-$((1 + 1))"}),

@@ -22,7 +22,11 @@ def text_of(response):
 def text(task):
     response = ask(task, "Say hello.", instructions=INSTRUCTIONS)
     usage = response.usage
-    return {"text": text_of(response), "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+    return {
+        "text": text_of(response),
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+    }
 
 
 error = text
@@ -43,7 +47,9 @@ def tools(task, prompt="Weather in Oslo?", **more):
     weather, history, thoughts = Weather(), [{"role": "user", "content": prompt}], ""
     while True:
         response = whole(ask(task, history, tools=[WEATHER_TOOL], **more))
-        thoughts += "".join(part.text for item in response.output if item.type == "reasoning" for part in item.summary)
+        thoughts += "".join(
+            part.text for item in response.output if item.type == "reasoning" for part in item.summary
+        )
         results = outputs(response, weather)
         if not results:
             return {"text": text_of(response), "ran": weather.ran, "reasoning": thoughts}
@@ -60,7 +66,9 @@ def parallel(task):
 
 def reasoning(task):
     effort = {"effort": "low", "summary": "auto"}
-    return tools(task, store=False, include=["reasoning.encrypted_content"], reasoning=effort, max_output_tokens=4096)
+    return tools(
+        task, store=False, include=["reasoning.encrypted_content"], reasoning=effort, max_output_tokens=4096
+    )
 
 
 def structured(task):

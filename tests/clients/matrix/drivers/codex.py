@@ -107,7 +107,11 @@ def tools(task):
     with Codex(task) as codex:
         events = codex.run("Make two files.")
         files = {path.name: path.read_text() for path in codex.work.glob("*.txt")}
-        return {"text": texts(events, "agent_message")[-1], "files": files, "reasoning": "".join(texts(events, "reasoning"))}
+        return {
+            "text": texts(events, "agent_message")[-1],
+            "files": files,
+            "reasoning": "".join(texts(events, "reasoning")),
+        }
 
 
 def structured(task):

@@ -1,7 +1,7 @@
 """What the Python drivers share: the loop that takes tasks and prints results, and the test data.
 
-A driver is a program: each line of its input is a task (a JSON object with `scenario`, `base_url`, `model`, `image`), each
-line of its output a result: what the function of that name returned, or the error that it raised.
+A driver is a program: each line of its input is a task (a JSON object with `scenario`, `base_url`, `model`, `image`),
+each line of its output a result: what the function of that name returned, or the error that it raised.
 """
 
 import asyncio

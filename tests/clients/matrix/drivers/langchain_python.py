@@ -16,7 +16,11 @@ def chat(task, **more):
 def text(task):
     answer = chat(task).invoke([SystemMessage(INSTRUCTIONS), HumanMessage("Say hello.")])
     usage = answer.usage_metadata
-    return {"text": answer.text, "input_tokens": usage["input_tokens"], "output_tokens": usage["output_tokens"]}
+    return {
+        "text": answer.text,
+        "input_tokens": usage["input_tokens"],
+        "output_tokens": usage["output_tokens"],
+    }
 
 
 error = text
@@ -48,7 +52,10 @@ def loop(task, prompt="Weather in Oslo?", answer=lambda model, messages: model.i
         )
         if not message.tool_calls:
             return {"text": message.text, "ran": weather.ran, "reasoning": thoughts}
-        messages += [ToolMessage(get_weather.invoke(call["args"]), tool_call_id=call["id"]) for call in message.tool_calls]
+        messages += [
+            ToolMessage(get_weather.invoke(call["args"]), tool_call_id=call["id"])
+            for call in message.tool_calls
+        ]
 
 
 def tools(task):
@@ -86,7 +93,10 @@ def history(task):
 
 
 def image(task):
-    content = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": data_url(task)}}]
+    content = [
+        {"type": "text", "text": "What is it?"},
+        {"type": "image_url", "image_url": {"url": data_url(task)}},
+    ]
     return {"text": chat(task).invoke([HumanMessage(content)]).text}
 
 

@@ -1,6 +1,9 @@
 """litellm as a client: its `responses`, with the openai provider."""
 
 import json
+import os
+
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # no download at import
 
 import litellm
 from common import INSTRUCTIONS, WEATHER_TOOL, Sum, Weather, data_url, serve
@@ -9,7 +12,19 @@ from openai_python import outputs
 litellm.telemetry = False
 
 
+def known(task):
+    """What litellm does not know of a model it refuses (reasoning) or plays itself (streaming)."""
+    row = {
+        "litellm_provider": "openai",
+        "mode": "responses",
+        "supports_native_streaming": True,
+        "supports_reasoning": True,
+    }
+    litellm.register_model({task.model: row})
+
+
 def ask(task, given, **more):
+    known(task)
     return litellm.responses(
         model=f"openai/{task.model}", input=given, api_base=f"{task.base_url}/v1", api_key="unused", max_retries=0,
         num_retries=0, **more,
@@ -24,7 +39,11 @@ def text_of(response):
 def text(task):
     response = ask(task, "Say hello.", instructions=INSTRUCTIONS)
     usage = response.usage
-    return {"text": text_of(response), "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+    return {
+        "text": text_of(response),
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+    }
 
 
 error = text
@@ -66,7 +85,9 @@ def parallel(task):
 
 def reasoning(task):
     effort = {"effort": "low", "summary": "auto"}
-    return tools(task, store=False, include=["reasoning.encrypted_content"], reasoning=effort, max_output_tokens=4096)
+    return tools(
+        task, store=False, include=["reasoning.encrypted_content"], reasoning=effort, max_output_tokens=4096
+    )
 
 
 def structured(task):
@@ -93,8 +114,13 @@ def image(task):
 
 
 async def cancel(task):
+    known(task)
     events = await litellm.aresponses(
-        model=f"openai/{task.model}", input="Go on.", api_base=f"{task.base_url}/v1", api_key="unused", stream=True
+        model=f"openai/{task.model}",
+        input="Go on.",
+        api_base=f"{task.base_url}/v1",
+        api_key="unused",
+        stream=True,
     )
     async for event in events:
         if event.type == "response.output_text.delta":

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -14,7 +16,13 @@ import llm  # noqa: E402
 from common import INSTRUCTIONS, Sum, Weather, serve  # noqa: E402
 
 NAME = "gateway"
-FEATURES = {"responses": True, "reasoning": True, "supports_schema": True, "supports_tools": True, "vision": True}
+FEATURES = {
+    "responses": True,
+    "reasoning": True,
+    "supports_schema": True,
+    "supports_tools": True,
+    "vision": True,
+}
 
 
 def model(task):
@@ -43,7 +51,7 @@ def tools(task, prompt="Weather in Oslo?", stream=False, **more):
     weather = Weather()
     chain = model(task).chain(prompt, tools=[weather.get_weather], stream=stream, **more)
     said = chain.text()
-    return {"text": said.removeprefix("Let me look."), "ran": weather.ran}
+    return {"text": said.removeprefix("Let me look.").strip(), "ran": weather.ran}
 
 
 def stream_tools(task):
@@ -62,7 +70,9 @@ def reasoning(task):
     )  # fmt: skip
     said = []
     for event in chain.stream_events():
-        (thoughts if event.type == "reasoning" else said).append(event.chunk if event.type in ("reasoning", "text") else "")
+        (thoughts if event.type == "reasoning" else said).append(
+            event.chunk if event.type in ("reasoning", "text") else ""
+        )
     return {"text": "".join(said), "ran": weather.ran, "reasoning": "".join(thoughts)}
 
 
@@ -82,10 +92,13 @@ def image(task):
 
 
 def cancel(task):
-    for piece in model(task).prompt("Go on."):
-        if piece:
-            return {"text": piece}
-    return {}
+    """Its command, ended in mid-answer."""
+    model(task)  # writes its configuration
+    command = [sys.executable, "-m", "llm", "prompt", "--no-log", "--model", NAME, "Go on."]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
+        said = process.stdout.read(1)
+        process.terminate()
+    return {"text": said.decode()}
 
 
 if __name__ == "__main__":

@@ -17,7 +17,11 @@ def agent(task, weather=None, **more):
 async def text(task):
     result = await Runner.run(agent(task), "Say hello.")
     usage = result.context_wrapper.usage
-    return {"text": result.final_output, "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+    return {
+        "text": result.final_output,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+    }
 
 
 error = text
@@ -37,7 +41,12 @@ async def stream(task):
 async def tools(task, prompt="Weather in Oslo?", **more):
     weather = Weather()
     result = await Runner.run(agent(task, weather, **more), prompt)
-    thoughts = [part.text for item in result.new_items if item.type == "reasoning_item" for part in item.raw_item.summary]
+    thoughts = [
+        part.text
+        for item in result.new_items
+        if item.type == "reasoning_item"
+        for part in item.raw_item.summary
+    ]
     return {"text": result.final_output, "ran": weather.ran, "reasoning": "".join(thoughts)}
 
 

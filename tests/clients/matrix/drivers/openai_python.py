@@ -15,7 +15,11 @@ def client(task):
 def text(task):
     response = client(task).responses.create(model=task.model, input="Say hello.", instructions=INSTRUCTIONS)
     usage = response.usage
-    return {"text": response.output_text, "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+    return {
+        "text": response.output_text,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+    }
 
 
 error = text

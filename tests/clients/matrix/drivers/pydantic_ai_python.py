@@ -36,7 +36,9 @@ async def stream(task):
 
 
 def thoughts(result):
-    parts = [part for message in result.all_messages() for part in message.parts if isinstance(part, ThinkingPart)]
+    parts = [
+        part for message in result.all_messages() for part in message.parts if isinstance(part, ThinkingPart)
+    ]
     return "".join(part.content for part in parts)
 
 
