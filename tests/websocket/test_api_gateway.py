@@ -276,6 +276,45 @@ def test_a_worker_killed_in_mid_turn(aws: Aws, provider: Provider, headers: dict
         api.stop()
 
 
+def test_a_run_without_time_hands_over(
+    api: WebSocketApi, socket: Socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held, "RUN_SECONDS", 0.3)
+    del api.invoked[:]
+    for word in ("first", "second"):
+        socket.create(**ECHO, input=f"/slow 0.1\nSay {word} after a while")
+    for word in ("first", "second"):
+        assert word in socket.answer().text
+    assert len(api.invoked) > 2
+
+
+def test_the_limit_is_told_with_the_next_message(
+    api: WebSocketApi, aws: Aws, headers: dict[str, str]
+) -> None:
+    with Socket(api.url, headers) as socket:
+        socket.ask(**ECHO, input="Hi")
+        wait_for(lambda: not any("owner" in row for row in aws.rows()))
+        (head,) = (row for row in aws.rows() if row["sk"]["S"] == "head")
+        aws.client.put_item(TableName=aws.table, Item={**head, "since": {"N": str(time.time() - 3601)}})
+        assert socket.ask(**ECHO, input="Hi").refusal[1] == "websocket_connection_limit_reached"
+        with pytest.raises(ConnectionClosed):
+            socket.frame()
+    wait_for(lambda: not aws.rows())
+
+
+def test_the_sweep_closes_what_a_dead_run_left(api: WebSocketApi, aws: Aws, headers: dict[str, str]) -> None:
+    with Socket(api.url, headers) as socket:
+        socket.ask(**ECHO, input="Hi")
+        wait_for(lambda: not any("owner" in row for row in aws.rows()))
+        (head,) = (row for row in aws.rows() if row["sk"]["S"] == "head")
+        dead = {"owner": {"S": "x"}, "until": {"N": str(time.time() - 1)}, "lease": {"S": "websocket"}}
+        aws.client.put_item(TableName=aws.table, Item={**head, **dead, "taken": {"S": "message#x"}})
+        api.invoke({"sweep": True})
+        with pytest.raises(ConnectionClosed):
+            socket.frame()
+    wait_for(lambda: not aws.rows())
+
+
 def test_two_runs_at_once(socket: Socket, api: WebSocketApi) -> None:
     """Lambda may deliver an asynchronous event twice."""
     threads = []
