@@ -69,7 +69,7 @@ ERROR_MEANINGS = {
     "provider_error": "The provider failed",
     "provider_invalid_response": "The provider sent what cannot be read",
     "server_is_overloaded": "The provider, or the gateway's store, is overloaded; `Retry-After` says when",
-    "time_limit": "The turn took longer than a turn may",
+    "time_limit": "The connection has reached its time limit; the stream can be resumed",
     "provider_timeout": "The provider was silent for too long",
 }
 

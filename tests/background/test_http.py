@@ -10,10 +10,11 @@ from typing import Any
 
 import httpx
 import pytest
+from openresponses.store.base import StoreUnavailable
 
 from ..support import grammar, schema
 from ..support.client import checked_error
-from ..support.gateway import Gateway
+from ..support.gateway import Gateway, Server
 from ..support.provider import SSE, Answer
 from ..support.speech import MODELS, USAGE, pieces, says
 from .asking import ENDED, cancel, create, follow, poll
@@ -92,7 +93,10 @@ def test_the_same_request_again_is_not_made_again(gateway: Gateway, stream: bool
     headers = {"idempotency-key": f"key-{stream}"}
 
     def ask() -> httpx.Response:
-        return gateway.http.post(f"{gateway.base_url}/v1/responses", json=body, headers=headers)
+        url = f"{gateway.base_url}/v1/responses"
+        while (reply := gateway.http.post(url, json=body, headers=headers)).status_code == 409:
+            time.sleep(0.02)  # a stream's key stands just after its last byte
+        return reply
 
     first, again = ask(), ask()
     assert (
@@ -202,6 +206,24 @@ def test_it_goes_on_when_its_client_leaves(gateway: Gateway) -> None:
     response_id = json.loads(first[6:])["response"]["id"]
     assert poll(gateway, response_id)["status"] == "completed"
     assert len(follow(gateway, response_id)) > 30
+
+
+def test_a_store_that_fails_in_mid_stream_leaves_a_place_to_resume_at(
+    gateway: Gateway, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: Any) -> list[Any]:
+        raise StoreUnavailable("down for the test")
+
+    queued = create(gateway, model="echo", input="/slow 0.05\n/long 40")
+    with monkeypatch.context() as broken:
+        threading.Timer(0.4, lambda: broken.setattr(server.store.jobs, "events", fails)).start()
+        *seen, error = follow(gateway, queued["id"])
+        reply = gateway.get(f"/responses/{queued['id']}?stream=true")
+        assert (reply.status_code, checked_error(reply)["code"]) == (503, "server_is_overloaded")
+    assert error["type"] == "error" and error["error"]["code"] == "server_is_overloaded"
+    assert error["sequence_number"] == seen[-1]["sequence_number"]
+    rest = follow(gateway, queued["id"], error["sequence_number"])
+    assert grammar.check_stream(seen + rest)["status"] == "completed"
 
 
 def test_only_a_background_response_can_be_streamed_again(gateway: Gateway) -> None:

@@ -6,20 +6,23 @@ Every stream of a background response is one of these, the first one and every r
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import orjson
 
 from ..protocol.errors import ApiError
 from ..store.background import MAX_BATCH_EVENTS
-from ..store.base import StoredResponse
+from ..store.base import StoredResponse, StoreUnavailable
 from .assembler import TERMINAL, Event
 from .background import Background
 from .context import visible
 from .services import Services
 
 Json = dict[str, Any]
+log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.02  # seconds between two looks for events
 LONGEST_PAUSE = 0.2
@@ -50,12 +53,27 @@ class Tail:
         self._tenant = tenant
         self._record = record
         self._after = after
+        self._told = False
         self._deadline = deadline
         # The batch that holds the next event may begin before it.
         self._next_batch = max(0, after + 2 - MAX_BATCH_EVENTS)
 
     async def events(self) -> AsyncGenerator[list[Event]]:
-        """Batches of events, to the terminal one. Raises ApiError if they are not kept any more."""
+        """Batches of events, to the terminal one. Raises ApiError if they cannot be had from the beginning."""
+        try:
+            async with aclosing(self._follow()) as batches:
+                async for events in batches:
+                    self._told = True
+                    yield events
+        except StoreUnavailable as error:
+            log.error("the stream of %s broke: %s", self._record.id, error)
+            if not self._told:
+                raise ApiError(
+                    "server_is_overloaded", "The store cannot be reached; try again.", retry_after=1
+                ) from None
+            yield [self._interrupted("server_is_overloaded", "The store cannot be reached.")]
+
+    async def _follow(self) -> AsyncGenerator[list[Event]]:
         now = asyncio.get_running_loop().time
         pause, looked = FIRST_PAUSE, now()
         while True:
@@ -72,7 +90,7 @@ class Tail:
                 if ended:
                     return
             if self._deadline is not None and now() > self._deadline - DEADLINE_MARGIN:
-                yield [self._interrupted()]
+                yield [self._interrupted("time_limit", "This connection has reached its time limit.")]
                 return
             if batches:
                 pause, looked = LONGEST_PAUSE / 2, now()
@@ -128,8 +146,7 @@ class Tail:
             {"type": "response.failed", "sequence_number": number + 1, "response": response},
         ]
 
-    def _interrupted(self) -> Event:
+    def _interrupted(self, code: str, why: str) -> Event:
         """The connection ends, the response does not. The number is that of the last event: resume after it."""
-        message = f"This connection has reached its time limit. Resume with starting_after={self._after}."
-        error = ApiError("time_limit", message).body()
+        error = ApiError(code, f"{why} The response goes on; resume after event {self._after}.").body()
         return {"type": "error", "sequence_number": max(0, self._after), "error": error}

@@ -22,6 +22,20 @@ INCLUDE = {
     "schema": {"type": "array", "items": {"type": "string"}},
     "description": "`reasoning.encrypted_content` shows provider state.",
 }
+RESUME = [
+    {
+        "name": "stream",
+        "in": "query",
+        "schema": {"type": "boolean"},
+        "description": "The events of a background response, then those still to come.",
+    },
+    {
+        "name": "starting_after",
+        "in": "query",
+        "schema": {"type": "integer", "minimum": 0},
+        "description": "The sequence number after which the stream begins.",
+    },
+]
 PAGE = [
     {
         "name": "limit",
@@ -60,7 +74,7 @@ OPERATIONS: dict[str, dict[str, tuple[str, str, list[Json]]]] = {
     "/v1/responses/compact": {"post": ("compactResponse", "A conversation, compacted to go on from", [])},
     "/v1/responses/input_tokens": {"post": ("countInputTokens", "How many tokens a request's input has", [])},
     "/v1/responses/{response_id}": {
-        "get": ("getResponse", "A stored response", [RESPONSE_ID, INCLUDE]),
+        "get": ("getResponse", "A stored response", [RESPONSE_ID, INCLUDE, *RESUME]),
         "delete": ("deleteResponse", "Delete a stored response", [RESPONSE_ID]),
     },
     "/v1/responses/{response_id}/input_items": {
