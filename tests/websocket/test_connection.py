@@ -157,17 +157,28 @@ def test_a_client_that_goes_ends_the_provider_call(gateway: Gateway, connect: Co
     assert len(scenario.requests) == 1
 
 
-def test_a_fault_of_ours_is_told(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_fault_within_a_turn_is_told(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(self: Any, *_: Any) -> Any:
         raise RuntimeError("a bug")
 
     socket = connect()
-    monkeypatch.setattr("openresponses.engine.samples.Samples._first", broken)
+    with monkeypatch.context() as patched:
+        patched.setattr("openresponses.engine.samples.Samples._first", broken)
+        assert socket.ask(**ECHO, input="Hi").refusal == (500, "server_error", None)
+    assert socket.ask(**ECHO, input="Hi").response["status"] == "completed"
+
+
+def test_a_fault_around_a_turn_ends_the_connection(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("canary".upper())
+
+    socket = connect()
+    monkeypatch.setattr("openresponses.engine.session.Session._read", broken)
     assert socket.ask(**ECHO, input="Hi").refusal == (500, "server_error", None)
     assert closed(socket)[0] == 1011
-    assert "a fault of the gateway" in caplog.text
+    assert "a fault of the gateway" in caplog.text and "CANARY" not in caplog.text
 
 
 def test_pings_are_answered_while_a_turn_runs(connect: Connect) -> None:

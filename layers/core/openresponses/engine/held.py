@@ -19,6 +19,7 @@ from ..protocol.errors import ApiError
 from ..protocol.websocket import envelope
 from ..store.base import StoreUnavailable
 from ..store.connections import Connections, Gone, Held, Holder
+from .faults import as_api_error
 from .frames import Frames
 from .services import Services
 from .session import Session
@@ -92,8 +93,8 @@ class HeldConnections:
             return answering.result()
         except Gone:
             return False
-        except Exception:
-            log.exception("a turn failed by a fault of the gateway")
+        except Exception as raised:
+            as_api_error(raised)  # which logs it
             return False
         finally:
             for task in (answering, keeping):

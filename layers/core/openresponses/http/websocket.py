@@ -6,7 +6,6 @@ The server below (uvicorn) answers pings, sends its own, and waits with a send u
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from contextlib import aclosing, suppress
 from urllib.parse import urlsplit
@@ -16,13 +15,12 @@ from starlette.datastructures import Headers
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from ..engine.faults import as_api_error
 from ..engine.services import Services
 from ..engine.session import Json, Session
 from ..engine.turn import DEADLINE_MARGIN
 from ..protocol.errors import ApiError
 from ..protocol.websocket import envelope
-
-log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 5.0  # for a turn to say its end, when the connection has reached its limit
 MAX_WAITING = 16  # messages that may wait for their turn
@@ -97,8 +95,8 @@ class Connection:
                             await self._send(frame)
             except WebSocketDisconnect:
                 return
-            except Exception:
-                log.exception("a turn failed by a fault of the gateway")
+            except Exception as raised:
+                error = as_api_error(raised)
                 with suppress(WebSocketDisconnect):
                     error = ApiError("server_error", "The gateway failed.")
                     await self._end(None if begun else error, INTERNAL_ERROR)
