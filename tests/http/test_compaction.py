@@ -249,7 +249,11 @@ FOREIGN = Keyring(["k" * 40]).seal("default", "compaction", b'{"summary":"of ano
 
 
 @pytest.mark.parametrize("route", [*ROUTES, "echo"])
-@pytest.mark.parametrize("token", [FOREIGN, FOREIGN[:-4] + "AAAA", "ors1.", "or1.nobody.e30="])
+@pytest.mark.parametrize(
+    "token",
+    [FOREIGN, FOREIGN[:-4] + "AAAA", "ors1.", "or1.nobody.e30="],
+    ids=["foreign", "tampered", "empty", "of nobody"],
+)
 def test_what_cannot_be_read_is_named(gateway: Gateway, route: str, token: str) -> None:
     items = [message("user", "hi"), {"type": "compaction", "encrypted_content": token}]
     error = refused(gateway, "", model=MODELS.get(route, "echo"), input=items)
