@@ -157,6 +157,16 @@ def test_a_frozen_server_does_not_write_over_the_end(start: Start) -> None:
     assert first.get(f"/responses/{queued['id']}").json() == response
 
 
+def test_a_frozen_server_goes_on_where_nobody_has_noticed(start: Start) -> None:
+    (frozen, first), _ = start(), start()
+    queued = create(first, model="echo", input="/slow 0.05\n/long 30")
+    follow(first, queued["id"], leave_after=5)
+    frozen.process.send_signal(signal.SIGSTOP)
+    time.sleep(LEASE + 0.5)
+    frozen.process.send_signal(signal.SIGCONT)
+    assert grammar.check_stream(follow(first, queued["id"]))["status"] == "completed"
+
+
 def test_a_frozen_server_cannot_hold_up_a_cancel(start: Start) -> None:
     (frozen, first), (_, second) = start(), start()
     queued = create(first, model="echo", input="/slow 0.05\n/long 80")

@@ -143,8 +143,6 @@ class Run:
             return False
         self._looked = now
         wall, duration = self._services.clock(), self._services.settings.background_lease_seconds
-        if wall >= self._until:
-            raise LeaseLost
         try:
             lease = await self._jobs.lease(self._tenant, self._queued.id)
             if lease is None or lease.owner != self._owner:
@@ -191,7 +189,7 @@ class Run:
         end = {"type": terminal["type"], "sequence_number": terminal["sequence_number"]}
         last = Batch(end["sequence_number"], orjson.dumps([{**end, "include": self._include}]))
         record, told = replace(self._queued, response=self._turn.stored()), False
-        while self._services.clock() < self._until:
+        while True:
             try:
                 await self._store_pending()
                 if not told:  # before the end is seen: who goes on at once misses nothing
@@ -202,6 +200,8 @@ class Run:
                 return
             except StoreUnavailable as error:
                 log.error("response %s: its end was not stored: %s", self._queued.id, error)
+                if self._services.clock() >= self._until:
+                    return
                 await asyncio.sleep(LOOK_EVERY)
 
 
