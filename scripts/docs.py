@@ -23,7 +23,7 @@ from openresponses.routing import Router
 from openresponses.settings import TABLE, Setting, Settings
 from openresponses.store.base import MAX_CHAIN
 
-from . import events, features, fields
+from . import events, features, fields, hosted
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -276,6 +276,21 @@ def fidelity_refusals() -> str:
     return table(("Provider", "What", "Why"), rows)
 
 
+def hosted_kinds() -> str:
+    rows = ((code(name), *cells) for name, *cells in hosted.kinds())
+    return table(("Tool", *map(code, hosted.PROVIDERS)), rows)
+
+
+def hosted_options() -> str:
+    rows = ((code(name), *cells) for name, *cells in hosted.options())
+    return table(("Option", *map(code, hosted.PROVIDERS)), rows)
+
+
+def hosted_items() -> str:
+    rows = ((code(name), *cells, why) for name, *cells, why in hosted.items())
+    return table(("Item", *map(code, hosted.PROVIDERS), "Not sent"), rows)
+
+
 def request_fields() -> str:
     rows = fields.matrix()
     return table(
@@ -308,6 +323,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "fidelity-requests": fidelity_requests,
     "fidelity-refusals": fidelity_refusals,
     "request-fields": request_fields,
+    "hosted-kinds": hosted_kinds,
+    "hosted-options": hosted_options,
+    "hosted-items": hosted_items,
 }
 
 

@@ -12,7 +12,7 @@ each kind of item, part and tool with all of its fields; `TOP` one of each field
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
 from openresponses.adapters.base import Turn, UpstreamRequest
@@ -344,7 +344,7 @@ def _with_state(item: Json, provider: str, model: str) -> Json:
     return {**item, "encrypted_content": seal(provider, payload)}
 
 
-def outcome(router: Router, model: str, case: Case) -> str:
+def outcome(router: Router, model: str, case: Case, handled: Container[str] = HANDLED) -> str:
     """The cell of a field; "" where it would be dropped in silence."""
     if case.field == "model":
         return "yes"  # it is what the whole request goes by
@@ -357,7 +357,7 @@ def outcome(router: Router, model: str, case: Case) -> str:
         return "ignored"
     if (sent.path, sent.body, sent.headers) != (plain.path, plain.body, plain.headers):
         return "yes"
-    if case.field in HANDLED:
+    if case.field in handled:
         return "gateway"
     return "echoed" if _echoed(case, model) else ""
 

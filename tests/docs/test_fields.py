@@ -12,7 +12,7 @@ from openresponses.protocol import items
 from openresponses.routing import Router
 from openresponses.settings import Settings
 
-from scripts import fields
+from scripts import fields, hosted
 from scripts.features import MODELS
 from tests.support.gateway import Gateway
 from tests.support.speech import says
@@ -117,3 +117,15 @@ def test_the_gateway_does_what_the_table_says(gateway: Gateway, field: str) -> N
         assert (expected == "ignored") <= bool(ignored), provider
         if expected == "echoed":
             assert told.response[field] == case.asked[field]
+
+
+def test_no_option_and_no_item_of_a_hosted_tool_is_dropped_in_silence() -> None:
+    assert [name for name, *cells in hosted.options() if hosted.SILENT in cells] == []
+    assert [name for name, *cells in hosted.items() if hosted.SILENT in cells] == []
+
+
+def test_every_hosted_tool_and_item_stands_in_the_tables() -> None:
+    kinds = {name.partition(" ")[0] for name in hosted.TOOLS}
+    variants = {kind for kind in items.HOSTED_TOOLS if kind.startswith(("web_search", "computer"))}
+    assert set(items.HOSTED_TOOLS) - variants | {"mcp"} <= kinds
+    assert {f"{kind}_output" for kind in hosted.OUTPUTS} | set(hosted.ITEMS) == set(items.OTHER_ITEMS)

@@ -297,6 +297,7 @@ def _put_tools(body: Json, turn: Turn, table: ToolTable, ignored: list[str]) -> 
             check_hosted(path, tool, turn, ignored)
         else:
             merge(body, fragment)
+            _check_options(path, tool, ignored)
     choice = turn.tool_choice
     if isinstance(choice, dict) and choice["type"] not in ("function", "custom"):
         raise ApiError(
@@ -315,6 +316,16 @@ def _put_tools(body: Json, turn: Turn, table: ToolTable, ignored: list[str]) -> 
     parallel = turn.request.get("parallel_tool_calls")
     if parallel is not None and "parallel_tool_calls" not in quirks.get("refuses", ()):
         body["parallel_tool_calls"] = parallel  # where it is not sent, the engine enforces it
+
+
+def _check_options(path: str, tool: Json, ignored: list[str]) -> None:
+    """The servers' own tools have no options of ours: filters are refused, what only tunes them is ignored."""
+    given = [key for key, value in tool.items() if key != "type" and value not in (None, {})]
+    if "filters" in given:
+        raise ApiError(
+            "unsupported_parameter", "This provider's tool takes no filters.", param=f"{path}.filters"
+        )
+    ignored += [f"{path}.{key}" for key in given]
 
 
 def _tool(tool: WireTool, quirks: Json, ignored: list[str]) -> Json:

@@ -12,7 +12,7 @@ import binascii
 import mimetypes
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -168,7 +168,7 @@ class _Writer:
 
     def result(self, item: Json, path: str) -> Message:
         output = item["output"]
-        if isinstance(output, list):
+        if has_parts(item):
             parts = [Part(f"{path}.output[{n}]", part) for n, part in enumerate(output)]
         elif isinstance(output, dict) and output.get("image_url"):
             parts = [Part(f"{path}.output", {"type": "input_image", "image_url": output["image_url"]})]
@@ -195,7 +195,7 @@ class _Writer:
         self.results.setdefault(item["id"], []).append((index, Message("tool", parts, call_id=item["id"])))
 
 
-def dump(value: Json) -> str:
+def dump(value: Json | list[Any]) -> str:
     return orjson.dumps(value).decode()
 
 
@@ -210,6 +210,12 @@ def text_of(part: Json) -> str | None:
     """The text of a text or refusal part; None for other kinds."""
     text: str | None = part.get("text") if "text" in part else part.get("refusal")
     return text
+
+
+def has_parts(item: Json) -> bool:
+    """Whether a tool's output is a list of content parts; those of OpenAI's own tools are JSON of another kind."""
+    own = item["type"] in ("function_call_output", "custom_tool_call_output")
+    return own and isinstance(item["output"], list)
 
 
 def no_call_for(place: int, item: Json) -> ApiError:

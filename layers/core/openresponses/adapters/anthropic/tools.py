@@ -217,6 +217,8 @@ def _mcp(box: Toolbox, turn: Turn, tool: Json, param: str) -> None:
         server["tool_configuration"] = {"enabled": True, "allowed_tools": allowed}
     if token := _authorization(tool, param):
         server["authorization_token"] = token
+    if tool.get("server_description"):
+        box.ignored.append(f"{param}.server_description")
     box.mcp_servers.append(server)
     if MCP_BETA not in box.betas:
         box.betas.append(MCP_BETA)

@@ -195,6 +195,8 @@ class _Builder:
                 raise ApiError(
                     "unsupported_value", "Gemini has no containers to name.", param=f"{path}.container"
                 )
+            if (container or {}).get("memory_limit"):
+                self.ignored.append(f"{path}.container.memory_limit")
             return {"codeExecution": {}}
         if kind == "file_search":
             return self.file_search(path, tool)

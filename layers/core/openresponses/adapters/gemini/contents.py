@@ -23,7 +23,7 @@ import orjson
 
 from ...protocol.errors import ApiError
 from ..base import Json, Turn
-from ..messages import CLIENT_CALLS, LEFT_OUT, OUTPUTS, Part, dump, no_call_for, text_of
+from ..messages import CLIENT_CALLS, LEFT_OUT, OUTPUTS, Part, dump, has_parts, no_call_for, text_of
 from ..tools import wire_name
 from .media import IN_RESULTS, media_part, mime_of
 
@@ -63,7 +63,9 @@ class Contents:
             self.system += self._parts(items[n]["content"], f"input[{n}].content")
         for n, item in enumerate(items):
             if item["type"] in OUTPUTS:
-                self._results.setdefault(item["call_id"], []).append((item["output"], n))
+                output = item["output"]
+                told = dump(output) if isinstance(output, list) and not has_parts(item) else output
+                self._results.setdefault(item["call_id"], []).append((told, n))
         for n, item in enumerate(items[head:], head):
             self._item(n, item, f"input[{n}]")
         self._answer_calls()
