@@ -29,18 +29,22 @@ class Client:
     program    its driver
     without    scenario -> why this client cannot do it, whatever the server
     python     the environment of a Python driver
+    errors     scenario -> the class of the client's own error
+    arguments  of the driver
     """
 
     name: str
     program: str
     without: Mapping[str, str] = field(default_factory=dict)
     python: str = ".venv-clients"
+    errors: Mapping[str, str] = field(default_factory=dict)
+    arguments: Sequence[str] = ()
 
     @property
     def command(self) -> Sequence[str]:
         if self.program.endswith(".mjs"):
             return ["node", str(JS / self.program)]
-        return [str(ROOT / self.python / "bin/python"), str(DRIVERS / self.program)]
+        return [str(ROOT / self.python / "bin/python"), str(DRIVERS / self.program), *self.arguments]
 
     @property
     def missing(self) -> str | None:
@@ -100,23 +104,40 @@ class Driver:
 
 
 HISTORY_ONLY = "sends the history itself"
+OPENAI = {"rate_limit": "RateLimitError", "unknown_model": "NotFoundError", "broken": "APIError"}
+OPENAI_2 = ".venv-clients-openai2"
+AI_SDK = {"rate_limit": "APICallError", "unknown_model": "APICallError"}
+LANGCHAIN = {
+    "rate_limit": "OpenAIRateLimitError",
+    "unknown_model": "OpenAIModelNotFoundError",
+    "broken": "APIError",
+}
+PYDANTIC = {
+    "rate_limit": "ModelRateLimitError",
+    "unknown_model": "ModelNotFoundError",
+    "broken": "ModelServerError",
+}
+NO_CHAIN = {"chain": HISTORY_ONLY}
+CODEX = {**NO_CHAIN, "stream": "streams always, prints whole messages"}
+STATELESS = {**NO_CHAIN, "state": "does not send reasoning back"}
+LLAMAINDEX = {"state": "sends reasoning back without its state"}
 
 CLIENTS = (
-    Client("openai (Python)", "openai_python.py"),
-    Client("openai-agents (Python)", "openai_agents.py", python=".venv"),
-    Client("openai (Node)", "openai.mjs"),
-    Client("openai-agents (JS)", "agents.mjs"),
-    Client("AI SDK, @ai-sdk/openai", "ai_openai.mjs"),
-    Client("AI SDK, @ai-sdk/open-responses", "ai_open_responses.mjs",
-           {"chain": HISTORY_ONLY, "state": "does not send reasoning back"}),
-    Client("LangChain (Python)", "langchain_python.py"),
-    Client("LangChain (JS)", "langchain.mjs"),
-    Client("pydantic-ai", "pydantic_ai_python.py"),
-    Client("LlamaIndex", "llamaindex.py", {"state": "sends reasoning back without its state"},
-           python=".venv-clients-openai2"),
-    Client("any-llm", "any_llm_python.py"),
-    Client("litellm", "litellm_python.py", python=".venv-clients-openai2"),
-    Client("llm", "llm_python.py", {"chain": HISTORY_ONLY}),
-    Client("Codex CLI", "codex.py", {"chain": HISTORY_ONLY, "stream": "streams always, prints whole messages"},
-           python=".venv"),
-)  # fmt: skip
+    Client("openai (Python)", "openai_python.py", errors=OPENAI),
+    Client("openai-agents (Python)", "openai_agents.py", python=".venv", errors=OPENAI),
+    Client("openai (Node)", "openai.mjs", errors=OPENAI),
+    Client("openai-agents (JS)", "agents.mjs", errors=OPENAI),
+    Client("AI SDK, @ai-sdk/openai", "ai_openai.mjs", errors=AI_SDK),
+    Client("AI SDK, @ai-sdk/open-responses", "ai_open_responses.mjs", STATELESS, errors=AI_SDK),
+    Client("LangChain (Python)", "langchain_python.py", errors=LANGCHAIN),
+    Client("LangChain (JS)", "langchain.mjs", errors=OPENAI),
+    Client("pydantic-ai", "pydantic_ai_python.py", errors=PYDANTIC),
+    Client("LlamaIndex", "llamaindex.py", LLAMAINDEX, python=OPENAI_2, errors=OPENAI),
+    Client("any-llm", "any_llm_python.py", errors=OPENAI),
+    Client(
+        "litellm", "litellm_python.py", python=OPENAI_2, errors={**OPENAI, "broken": "MidStreamFallbackError"}
+    ),
+    Client("llm", "llm_python.py", NO_CHAIN, errors=OPENAI),
+    Client("Codex CLI", "codex.py", CODEX, python=".venv"),
+    Client("Codex CLI, WebSocket", "codex.py", CODEX, python=".venv", arguments=["--websocket"]),
+)

@@ -71,6 +71,8 @@ def test_matrix(
     played = provider.play(*scenario.scripts(family))
     told = driver_of(client, drivers).run(scenario.task(family, base_url))
     check_told(scenario, told)
+    if kind := client.errors.get(name):
+        assert told["error"]["kind"] == kind
     bodies = [request.body.decode() for request in played.requests]
     if scenario.said:
         assert bodies, "the provider was not asked"
@@ -79,6 +81,8 @@ def test_matrix(
     for words in scenario.sent:
         wanted = words.format(opaque=OPAQUE[family])
         assert wanted in bodies[-1], f"{wanted!r} did not come back to the provider: {bodies[-1]}"
+        if name in ("chain", "history"):
+            assert bodies[-1].count(wanted) == 1, f"{wanted!r} came back more than once: {bodies[-1]}"
     if scenario.upstream_closed:
         wait_until_left(played.requests[-1])
 

@@ -156,13 +156,12 @@ CODEX = (
              [Said("", [SHELL], reasoning="I need the weather."), Said("There it is.")],
              {"text": "There it is."}, driver="tools", model=CLASSIC, sent=["wrote-2", "{opaque}"]),
 )  # fmt: skip
-OWN = {"Codex CLI": {scenario.name: scenario for scenario in CODEX}}
 
 
 def scenario_of(client: str, name: str) -> Scenario:
     """The scenario as this client plays it."""
-    [common] = [scenario for scenario in SCENARIOS if scenario.name == name]
-    return OWN.get(client, {}).get(name, common)
+    played = (*CODEX, *SCENARIOS) if client.startswith("Codex") else SCENARIOS
+    return next(scenario for scenario in played if scenario.name == name)
 
 
 # What comes back to the provider where its reasoning has a state (or, with Ollama, is itself replayed).

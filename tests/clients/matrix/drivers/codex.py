@@ -9,6 +9,7 @@ import base64
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -30,10 +31,12 @@ env_key = "GATEWAY_KEY"
 wire_api = "responses"
 request_max_retries = 0
 stream_max_retries = 0
+supports_websockets = {websockets}
 
 [analytics]
 enabled = false
 """
+WEBSOCKETS = "true" if "--websocket" in sys.argv else "false"
 OPTIONS = ("--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "--json")
 
 STATUSES = {"429": 429, "No provider serves": 404}
@@ -57,7 +60,7 @@ class Codex:
         self.home.mkdir()
         self.work.mkdir()
         (self.work / "AGENTS.md").write_text("Be brief.")
-        (self.home / "config.toml").write_text(CONFIG.format(base_url=task.base_url))
+        (self.home / "config.toml").write_text(CONFIG.format(base_url=task.base_url, websockets=WEBSOCKETS))
 
     def __enter__(self):
         return self
