@@ -416,3 +416,9 @@ def test_keys_and_accounts_are_not_told() -> None:
         401, json.dumps({"error": {"type": "authentication_error", "message": text}}).encode()
     )
     assert "secret" not in error.message and "0123" not in error.message
+
+
+def test_unknown_content_is_a_failure() -> None:
+    deltas = ADAPTER.reader(turn()).whole(message({"type": "hologram", "data": "AAAA"}))
+    [failed] = [delta for delta in deltas if isinstance(delta, base.Failed)]
+    assert failed.error.code == "provider_invalid_response" and "hologram" in failed.error.message

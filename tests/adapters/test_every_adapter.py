@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
+from openresponses.adapters.base import Started
 from openresponses.adapters.registry import adapter_named
 from openresponses.protocol.errors import ApiError
 
-from .turns import Json, call, make_turn, output, user
+from .turns import Json, call, function, make_turn, output, user
 
 TRANSLATING = ("anthropic", "gemini", "chat", "ollama")
 
@@ -38,3 +40,50 @@ def test_a_refused_part_is_named_by_its_place_in_the_context(adapter: str) -> No
     with pytest.raises(ApiError) as refused:
         adapter_named(adapter).build(turn)
     assert (refused.value.param or "").startswith("input[1].content[1]")
+
+
+SCHEMA: Json = {
+    "type": "object",
+    "required": ["z"],
+    "properties": {"z": {"type": "string"}, "a": {"type": "integer"}},
+}
+
+
+@pytest.mark.parametrize("adapter", [*TRANSLATING, "openai"])
+def test_equal_turns_give_equal_bytes(adapter: str) -> None:
+    """And arguments and properties stay in the client's order: prompt caches go by the bytes."""
+
+    def body() -> bytes:
+        items = [user("Hi"), call("call_1", arguments='{"z": "1", "a": 2}'), output("call_1"), user("More")]
+        turn = make_turn(
+            items,
+            provider=adapter,
+            tools=[{**function("look"), "parameters": SCHEMA}],
+            instructions="Be brief.",
+        )
+        return orjson.dumps(adapter_named(adapter).build(turn).body)
+
+    sent = body()
+    assert sent == body()
+    properties = sent[sent.index(b'"properties"') :]
+    assert properties.index(b'"z"') < properties.index(b'"a"')
+    plain = sent.replace(b"\\", b"")
+    assert plain.index(b'"z":"1"' if b'"z":"1"' in plain else b'"z": "1"') < plain.rindex(b'"a"')
+
+
+UNKNOWN: dict[str, list[Json]] = {
+    "anthropic": [{"type": "message_mood", "mood": "good"}, {"type": "ping", "more": 1}],
+    "gemini": [{"mood": "good"}, {"candidates": [{"content": {"role": "model"}, "mood": 1}]}],
+    "openai": [{"type": "response.mood", "mood": "good", "sequence_number": 0}],
+    "chat": [{"mood": "good"}, {"choices": [{"index": 0, "delta": {"mood": 1}}]}],
+    "ollama": [{"model": "m", "mood": "good", "message": {"role": "assistant", "content": "", "mood": 1}}],
+}
+
+
+@pytest.mark.parametrize("adapter", UNKNOWN)
+def test_unknown_events_are_tolerated(adapter: str) -> None:
+    reader = adapter_named(adapter).reader(make_turn("Hi", provider=adapter))
+    for event in UNKNOWN[adapter]:
+        assert not [
+            delta for delta in reader.frame(event.get("type", ""), event) if not isinstance(delta, Started)
+        ]

@@ -4,7 +4,7 @@
     thinking         ReasoningDelta; the block itself is provider state, once it is signed
     tool_use         a call of the client's tool, or the structured answer, which is text
     server_tool_use and results   items of hosted tools; the blocks are provider state
-    any other block  skipped
+    any other block  a failure: the client would miss it
 
 Provider state is `{"blocks": [...]}`, the blocks as they must come back, in order. Blocks of hosted tools wait for the
 next thinking, or for the next content, and then travel together.
@@ -52,6 +52,9 @@ FINISH = {
 SERVICE_TIERS = {"standard": "default", "priority": "priority"}
 REFUSED = "The model declined to answer this request."
 STATE_TYPES = frozenset({"compaction"})
+SILENT_TYPES = frozenset(
+    {"container_upload", "fallback"}
+)  # files that stay in the container; a change of model
 USAGE_KEYS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
 
 
@@ -77,8 +80,7 @@ class MessageReader:
     def frame(self, event: str, data: Json) -> Iterable[Delta]:
         kind: str = data.get("type") or event
         if kind == "content_block_delta":  # the hot path
-            block = self._blocks.get(data["index"])
-            return block.delta(data["delta"]) if block else ()
+            return self._blocks[data["index"]].delta(data["delta"])
         handler = HANDLERS.get(kind)
         return handler(self, data) if handler else ()
 
@@ -155,14 +157,17 @@ class MessageReader:
             yield ProviderState({"blocks": blocks})
             yield ItemEnd()
 
-    def call_of(self, call_id: str) -> tuple[int, Json]:
-        """The hosted call with this id: of this sample, or of the one that paused before it."""
+    def call_of(self, result: Json) -> tuple[int, Json]:
+        """The hosted call of this result: of this sample, of an earlier one, or, where it is lost, one of its kind."""
+        call_id = result.get("tool_use_id", "")
         if call_id in self.running:
             return self.running.pop(call_id)
         states = (self.turn.state(item) for item in self.turn.input if item.get("type") == "reasoning")
         blocks = (block for state in states if isinstance(state, dict) for block in state.get("blocks", ()))
         found = next((block for block in blocks if block.get("id") == call_id), None)
-        return self.new_key(), found or {"type": "server_tool_use", "id": call_id, "name": "", "input": {}}
+        name = result["type"].removesuffix("_tool_result")
+        kind = "mcp_tool_use" if name == "mcp" else "server_tool_use"
+        return self.new_key(), found or {"type": kind, "id": call_id, "name": name, "input": {}}
 
     def _container(self, said: Json) -> None:
         self.container = (said.get("container") or {}).get("id") or self.container
@@ -420,7 +425,7 @@ class ServerCallBlock(InputBlock):
 
 
 class RawBlock(Block):
-    """A result of such a call, which comes whole: kept as state. Blocks of kinds that we do not know are skipped."""
+    """A result of such a call, which comes whole: kept as state. A block that we do not know is a failure."""
 
     __slots__ = ()
 
@@ -434,8 +439,11 @@ class RawBlock(Block):
             self.reader.held.append(self.raw)
             self.reader.offset = 0
         if server:
-            key, block = self.reader.call_of(self.raw.get("tool_use_id", ""))
+            key, block = self.reader.call_of(self.raw)
             yield from hosted.answered(key, block, self.raw, self.reader.turn, self.reader.container)
+        elif self.raw["type"] not in STATE_TYPES | SILENT_TYPES:
+            message = f"Anthropic answered with an unknown block: {self.raw['type']!s:.60}."
+            yield Failed(ApiError("provider_invalid_response", message))
 
 
 CALL_BLOCKS: dict[str | None, type[CallBlock]] = {
