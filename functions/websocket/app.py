@@ -22,6 +22,7 @@ from openresponses.settings import Settings
 from openresponses.store.connections import MAX_WAITING, Gone, TooManyWaiting
 from openresponses.store.dynamodb_connections import DynamoDBConnections
 from openresponses.store.dynamodb_table import Table
+from openresponses.store.retention import Retention
 from openresponses.upstream.api_gateway import ApiGateway
 
 Json = dict[str, Any]
@@ -46,8 +47,8 @@ async def connect(connection: str, asked: Json, event: Json) -> int:
     authorizer = asked.get("authorizer") or {}
     if not authorizer.get("tenant"):
         return 401
-    limits = json.loads(authorizer.get("limits") or "{}")
-    await connections.open(connection, authorizer["tenant"], private=bool(limits.get("zero_retention")))
+    retention = Retention.of(json.loads(authorizer.get("limits") or "{}"))
+    await connections.open(connection, authorizer["tenant"], retention)
     return 200
 
 

@@ -75,6 +75,19 @@ def test_keys(operator: Operator) -> None:
     assert "a-z" in operator.run("keys", "create", "--tenant", "Acme#", code=2)
 
 
+def test_retention_of_a_key(operator: Operator) -> None:
+    operator.run("keys", "create", "--tenant", "acme", "--retention-days", "0.5")
+    operator.run("keys", "create", "--tenant", "none", "--zero-retention")
+    told = [operator.run("tenants", "export", tenant) for tenant in ("acme", "none")]
+    assert [json.loads(line)["limits"] for line in told] == [
+        {"retention_days": 0.5},
+        {"zero_retention": True},
+    ]
+    for days in ("0", "-1"):
+        told = [operator.run("keys", "create", "--tenant", "acme", f"--retention-days={days}", code=2)]
+        assert "above 0" in told[0]
+
+
 def test_another_stack(operator: Operator) -> None:
     told = operator.run("keys", "list", "--tenant", "acme", "--stack", "missing", code=2)
     assert "missing" in told and told.count("\n") == 1

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from openresponses.store.base import ChainNotFound, Store, StoredResponse
+from openresponses.store.conversations import Conversation
 
 from .records import NOW, TENANT, TTL, Clock, Words, chat, turn
 
@@ -276,3 +278,29 @@ async def test_a_tenant_outside_the_grammar_has_nothing(store: Store) -> None:
         with pytest.raises(ValueError, match="grammar"):
             await store.put(tenant, record)
     assert await store.chain(TENANT, record.id) == [record]
+
+
+async def test_a_turn_with_a_life_of_its_own_is_renewed_to_it(store: Store, clock: Clock) -> None:
+    day = 86400
+    (first,) = await chat(store, 1)
+    second = replace(turn(first.id, expires_at=NOW + day), lifetime=day)
+    await store.put(TENANT, second)
+    assert await store.get(TENANT, second.id) == second
+    clock.now = NOW + day // 2 + 1
+    assert lives(await store.chain(TENANT, second.id)) == [NOW + TTL, NOW + day // 2 + 1 + day]
+    found = await store.get(TENANT, second.id)
+    assert found and (found.expires_at, found.lifetime) == (NOW + day // 2 + 1 + day, day)
+    clock.now = found.expires_at
+    with pytest.raises(ChainNotFound):
+        await store.chain(TENANT, second.id)
+
+
+async def test_a_conversation_with_a_life_of_its_own_is_renewed_to_it(store: Store, clock: Clock) -> None:
+    day = 86400
+    conversation = Conversation("conv_1", {}, NOW, NOW + day, day)
+    await store.conversations.create(TENANT, conversation, [])
+    assert await store.conversations.get(TENANT, "conv_1") == conversation
+    clock.now = NOW + day // 2 + 1
+    assert await store.conversations.append(TENANT, "conv_1", [{"id": "msg_1", "type": "message"}])
+    found = await store.conversations.get(TENANT, "conv_1")
+    assert found == replace(conversation, expires_at=NOW + day // 2 + 1 + day)

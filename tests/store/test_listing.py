@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openresponses.sealing import Sealer, memory_keys
 from openresponses.store import dynamodb_listing
 from openresponses.store.background import Batch
 from openresponses.store.base import Store, StoreUnavailable
 from openresponses.store.conversations import Conversation
 from openresponses.store.dynamodb import DynamoDBStore
+from openresponses.store.dynamodb_connections import DynamoDBConnections
 from openresponses.store.dynamodb_keys import DynamoDBKeys
 from openresponses.store.idempotency import Claim
 from openresponses.store.sqlite import SQLiteStore
@@ -92,6 +94,7 @@ async def test_a_scan_after_an_erasure_finds_nothing(
     for tenant in TENANT, f"{TENANT}-2":
         await fill(dynamodb, tenant)
         keys.create(tenant, "laptop")
+        await DynamoDBConnections(dynamodb._table, Sealer(memory_keys()), clock).open(f"{tenant}=", tenant)
         day = {"pk": {"S": f"T#{tenant}#U"}, "sk": {"S": "2027-01-15"}, "tokens": {"N": "12"}}
         client.put_item(TableName=table, Item=day)
     before = scan(client, table)

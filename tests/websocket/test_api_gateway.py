@@ -237,6 +237,16 @@ def test_the_key_says_zero_retention(api: WebSocketApi, aws: Aws) -> None:
     assert aws.rows() == []
 
 
+def test_a_turn_is_kept_as_long_as_the_key_says(api: WebSocketApi, aws: Aws, headers: dict[str, str]) -> None:
+    with Socket(api.url, headers) as socket:
+        head = aws.rows()[0]
+        aws.client.put_item(TableName=aws.table, Item={**head, "lifetime": {"N": "3600"}})
+        told = socket.ask(**{**ECHO, "store": True}, input="One")
+        key = {"pk": {"S": f"T#{head['tenant']['S']}#R#{told.response['id']}"}, "sk": {"S": "head"}}
+        row = aws.client.get_item(TableName=aws.table, Key=key)["Item"]
+        assert int(row["expires_at"]["N"]) - int(row["created_at"]["N"]) == 3600
+
+
 # --------------------------------------------------------------------------- ends
 
 

@@ -38,6 +38,10 @@ def add_commands(commands: Any) -> None:
     create.add_argument("--tenant", required=True, help="whose key it is: a-z, 0-9 and -")
     create.add_argument("--name", default="", help="what it is for")
     create.add_argument("--days", type=float, help="how long it is valid (default: for ever)")
+    create.add_argument(
+        "--retention-days", type=float, help="how long its responses are kept (default: the deployment's)"
+    )
+    create.add_argument("--zero-retention", action="store_true", help="store nothing of what it asks")
     create.set_defaults(run=create_key)
     listing = keys.add_parser("list", parents=[stack], help="a tenant's keys, by their ids")
     listing.add_argument("--tenant", required=True)
@@ -175,8 +179,12 @@ def saved_parameters(file: Path) -> dict[str, Any]:
 
 def create_key(given: argparse.Namespace) -> int:
     expires_at = None if given.days is None else int(time.time() + given.days * 86400)
+    asked = {"retention_days": given.retention_days, "zero_retention": given.zero_retention}
+    limits = {name: value for name, value in asked.items() if value}
+    if given.retention_days is not None and given.retention_days <= 0:
+        raise StackError("--retention-days is a number above 0; for nothing at all: --zero-retention")
     try:
-        key = find(given).keys.create(given.tenant, given.name, expires_at=expires_at)
+        key = find(given).keys.create(given.tenant, given.name, expires_at=expires_at, limits=limits)
     except ValueError as error:
         raise StackError(str(error)) from None
     print(f"The key of tenant {given.tenant}; it cannot be shown again:", file=sys.stderr)

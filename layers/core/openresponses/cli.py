@@ -20,9 +20,6 @@ from . import __version__, aws_cli, history_cli
 from .settings import Settings, SettingsError
 
 if TYPE_CHECKING:
-    from starlette.requests import HTTPConnection
-
-    from .http.app import Authenticate
     from .routing import Router
     from .secrets import Secrets
     from .store.sqlite import SQLiteStore
@@ -100,8 +97,10 @@ def serve(given: argparse.Namespace) -> int:
     import uvicorn
 
     from .http.app import create_app
+    from .http.auth import key_owner
     from .sealing import Sealer, file_keys, memory_keys
     from .secrets import EnvironmentSecrets, FileSecrets
+    from .store.sqlite_keys import SQLiteKeys
 
     path = history_path(given.store)
     if settings.require_keys and path == MEMORY:
@@ -116,7 +115,7 @@ def serve(given: argparse.Namespace) -> int:
         keys = file_keys(Path(f"{path}.key"))
         secrets = file = FileSecrets(secrets_path(path), environ)
         environ = {**file.values(), **environ}
-    authenticate = key_owner(path) if settings.require_keys else None
+    authenticate = key_owner(SQLiteKeys(path)) if settings.require_keys else None
     app = create_app(settings, store, secrets, authenticate=authenticate, sealer=Sealer(keys))
     config = uvicorn.Config(
         app,
@@ -203,18 +202,6 @@ def open_store(path: str, settings: Settings) -> SQLiteStore:
 def secrets_path(store: str) -> Path:
     """Where `openresponses secrets set --store` keeps providers' keys: beside the history."""
     return Path(f"{store}.secrets.json")
-
-
-def key_owner(path: str) -> Authenticate:
-    """Checks a request's key against those in the history's file."""
-    from .store.sqlite_keys import SQLiteKeys
-
-    keys = SQLiteKeys(path)
-
-    async def authenticate(request: HTTPConnection) -> str:
-        return await keys.tenant_of(request.headers.get("authorization"))
-
-    return authenticate
 
 
 def greeting(

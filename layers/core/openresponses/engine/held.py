@@ -121,6 +121,7 @@ class HeldConnections:
             held.tenant,
             deadline=min(deadline, loop.time() + ends_in + DEADLINE_MARGIN),
             chain_at_hand=await self._connections.state(held),
+            retention=held.retention,
         )
         while loop.time() < turns_until:
             data = await self._connections.take(held, owner)

@@ -19,6 +19,7 @@ from ..store.base import Store, StoredResponse
 from ..store.conversations import Conversations
 from ..store.idempotency import Idempotency
 from ..store.listing import Listing
+from ..store.retention import DEPLOYMENTS, Retention
 from .assembler import TERMINAL
 from .context import CONTINUABLE
 from .services import Services
@@ -93,6 +94,7 @@ class Session:
     """What one connection may ask, and what it is answered.
 
     deadline   on the loop's clock: when the connection ends; a turn that is running then ends incomplete
+    retention  the tenant's
     """
 
     def __init__(
@@ -102,8 +104,10 @@ class Session:
         *,
         deadline: float | None = None,
         chain_at_hand: list[StoredResponse] | None = None,
+        retention: Retention = DEPLOYMENTS,
     ) -> None:
         self.tenant = tenant
+        self._retention = retention
         self.local = ConnectionStore(services.store, chain_at_hand)
         self._services = replace(services, store=self.local)
         self._deadline = deadline
@@ -118,7 +122,7 @@ class Session:
             message = self._read(data)
             if message.get("type") in ACKNOWLEDGEMENTS:
                 return
-            request = parse_create(message)
+            request = parse_create(self._retention.applied(message))
             turn = ResponseTurn(
                 self._services,
                 request,
@@ -126,6 +130,7 @@ class Session:
                 streaming=True,
                 deadline=self._deadline,
                 error_event=False,
+                lifetime=self._retention.lifetime,
             )
             async with aclosing(turn.events()) as batches:
                 async for events in batches:

@@ -41,6 +41,7 @@ class ResponseTurn:
     deadline   on the loop's clock: when the process may be stopped; None: never
     error_event   whether a failure after the first batch is told by an `error` event before `response.failed`
     response   the queued response that the client was told already; None: a new one
+    lifetime   seconds that the response is kept; None: the deployment's
 
     `events()` is to be run once. `ignored` and `route` are known with its first batch, `response` after its last.
     """
@@ -55,11 +56,13 @@ class ResponseTurn:
         deadline: float | None = None,
         error_event: bool = True,
         response: Json | None = None,
+        lifetime: int | None = None,
     ) -> None:
         self._services = services
         self._request = request
         self._tenant = tenant
         self._streaming = streaming
+        self._lifetime = lifetime
         self._begun = asyncio.get_running_loop().time()
         self._first_token: float | None = None  # on the loop's clock
         self._deadline = self._own_deadline(deadline)
@@ -158,7 +161,7 @@ class ResponseTurn:
         """The turn as a store keeps it; None if it ended before its context was known."""
         if self._samples.context is None:
             return None
-        lifetime = self._services.settings.history_ttl_days * 86400
+        lifetime = self._lifetime or self._services.settings.history_ttl_days * 86400
         return StoredResponse(
             id=self.response["id"],
             response=self._assembler.stored(),
@@ -166,6 +169,7 @@ class ResponseTurn:
             model=self._request["model"],
             created_at=self.created_at,
             expires_at=int(self.created_at + lifetime),
+            lifetime=self._lifetime,
         )
 
     async def _abandoned(self) -> None:

@@ -6,14 +6,14 @@ authenticate → read the body → parse → turn → reply
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
@@ -34,6 +34,7 @@ from ..settings import Settings
 from ..store.base import Store, StoredResponse, StoreUnavailable
 from ..telemetry import NoTelemetry, Redacted, Telemetry
 from ..upstream.client import Upstream
+from .auth import Authenticate, local_tenant, retention_of
 from .background import BackgroundRoutes, StartWorker
 from .body import read_body
 from .context import ContextRoutes
@@ -45,10 +46,7 @@ if TYPE_CHECKING:
     from .websocket import Connection
 
 Json = dict[str, Any]
-Authenticate = Callable[[HTTPConnection], Awaitable[str]]
 log = logging.getLogger(__name__)
-
-LOCAL_TENANT = "default"
 
 
 def create_app(
@@ -64,6 +62,7 @@ def create_app(
     """The gateway as an ASGI app with a lifespan.
 
     authenticate   the tenant of a request; raises ApiError "invalid_api_key". None: everyone is the local tenant.
+                   It may set the scope's "openresponses.limits": those of the key.
     sealer         seals what clients carry for us. None: nothing sealed outlives this process.
     start_worker   tells a worker to run a background response. None: this process runs it.
     telemetry      is told how turns end. None: nobody is.
@@ -77,11 +76,6 @@ def create_app(
     app = Starlette(routes=gateway.routes(), exception_handlers=handlers, lifespan=gateway.lifespan)
     app.router.redirect_slashes = False
     return RequestIds(app)
-
-
-async def local_tenant(request: HTTPConnection) -> str:
-    """The one tenant of a gateway without keys."""
-    return LOCAL_TENANT
 
 
 class Gateway:
@@ -159,10 +153,17 @@ class Gateway:
         tenant = await self.authenticate(request)
         data = await read_body(request, self.settings.max_body_bytes)
         log.debug("request %s", Redacted(data))
-        body = parse_request(parse_json(data))
+        retention = retention_of(request)
+        body = parse_request(retention.applied(parse_json(data)))
         streaming = body.get("stream", False)
-        deadline = request.scope.get("openresponses.deadline")
-        turn = ResponseTurn(self.services, body, tenant=tenant, streaming=streaming, deadline=deadline)
+        turn = ResponseTurn(
+            self.services,
+            body,
+            tenant=tenant,
+            streaming=streaming,
+            deadline=request.scope.get("openresponses.deadline"),
+            lifetime=retention.lifetime,
+        )
         reply: Any = StreamReply(turn, self.settings.keep_alive_seconds) if streaming else TurnReply(turn)
         if body.get("background"):
             reply = self.background.reply(request, tenant, body, turn)
@@ -197,10 +198,11 @@ class Gateway:
         try:
             check_origin(websocket.headers)
             tenant = await self.authenticate(websocket)
+            retention = retention_of(websocket)
         except ApiError as error:
             await websocket.send_denial_response(error_response(error))
             return
-        connection = Connection(websocket, self.services, tenant)
+        connection = Connection(websocket, self.services, tenant, retention)
         self._connections.add(connection)
         await connection.serve()
 

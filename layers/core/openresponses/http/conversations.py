@@ -5,6 +5,7 @@ Source: OpenAI's Conversations API; the specification has none.
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -13,12 +14,12 @@ from starlette.routing import BaseRoute, Route
 
 from ..engine.context import normalize_input, visible
 from ..engine.conversation import conversation_items, conversation_not_found
-from ..protocol.conversations import parse_conversation, parse_items, parse_metadata
 from ..protocol.errors import ApiError
 from ..protocol.ids import CONVERSATION_ID, new_conversation_id
 from ..protocol.pages import page
 from ..protocol.request import parse_json
 from ..store.conversations import Conversation, Conversations
+from .auth import retention_of
 from .body import read_body
 from .replies import JsonResponse
 
@@ -31,6 +32,13 @@ LIST = "/v1/conversations"
 ONE = f"{LIST}/{{conversation_id}}"
 ITEMS = f"{ONE}/items"
 ITEM = f"{ITEMS}/{{item_id}}"
+
+
+def bodies() -> ModuleType:
+    """The checks of the bodies: made when a conversation is first written, because they cost start-up time."""
+    from ..protocol import conversations
+
+    return conversations
 
 
 class ConversationRoutes:
@@ -57,11 +65,15 @@ class ConversationRoutes:
 
     async def create(self, request: Request) -> Response:
         tenant = await self._gateway.authenticate(request)
-        body = parse_conversation(await self._body(request, empty={}))
+        retention = retention_of(request)
+        retention.require_storage()
+        body = bodies().parse_conversation(await self._body(request, empty={}))
         services = self._gateway.services
         now = int(services.clock())
-        expires_at = int(now + services.settings.history_ttl_days * 86400)
-        conversation = Conversation(new_conversation_id(), body.get("metadata", {}), now, expires_at)
+        lifetime = retention.lifetime or services.settings.history_ttl_days * 86400
+        conversation = Conversation(
+            new_conversation_id(), body.get("metadata", {}), now, int(now + lifetime), retention.lifetime
+        )
         owner = conversation.id.removeprefix("conv_")
         await self._store.create(tenant, conversation, normalize_input(body.get("items", []), owner))
         return JsonResponse(shown(conversation))
@@ -71,7 +83,8 @@ class ConversationRoutes:
 
     async def update(self, request: Request) -> Response:
         tenant, conversation = await self._found(request)
-        metadata = parse_metadata(await self._body(request))
+        retention_of(request).require_storage()
+        metadata = bodies().parse_metadata(await self._body(request))
         if not await self._store.set_metadata(tenant, conversation.id, metadata):
             raise _not_found(conversation.id)
         return await self.get(request)
@@ -93,8 +106,9 @@ class ConversationRoutes:
 
     async def add_items(self, request: Request) -> Response:
         tenant, conversation = await self._found(request)
+        retention_of(request).require_storage()
         owner = new_conversation_id().removeprefix("conv_")
-        items = normalize_input(parse_items(await self._body(request)), owner)
+        items = normalize_input(bodies().parse_items(await self._body(request)), owner)
         known = {item["id"] for item in await self._items(tenant, conversation.id)}
         for index, item in enumerate(items):
             if item["id"] in known:

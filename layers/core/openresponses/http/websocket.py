@@ -21,6 +21,7 @@ from ..engine.session import Json, Session
 from ..engine.turn import DEADLINE_MARGIN
 from ..protocol.errors import ApiError
 from ..protocol.websocket import envelope
+from ..store.retention import Retention
 
 GRACE_SECONDS = 5.0  # for a turn to say its end, when the connection has reached its limit
 MAX_WAITING = 16  # messages that may wait for their turn
@@ -44,11 +45,12 @@ class Connection:
     When the client goes, the running turn is cancelled, and so is its provider call.
     """
 
-    def __init__(self, websocket: WebSocket, services: Services, tenant: str) -> None:
+    def __init__(self, websocket: WebSocket, services: Services, tenant: str, retention: Retention) -> None:
         self._websocket = websocket
         self._seconds = services.settings.websocket_seconds
         self._deadline = asyncio.get_running_loop().time() + self._seconds
-        self._session = Session(services, tenant, deadline=self._deadline + DEADLINE_MARGIN)
+        deadline = self._deadline + DEADLINE_MARGIN
+        self._session = Session(services, tenant, deadline=deadline, retention=retention)
         self._waiting: deque[bytes] = deque()
         self._turns: asyncio.Task[None] | None = None
 
@@ -98,7 +100,6 @@ class Connection:
             except Exception as raised:
                 error = as_api_error(raised)
                 with suppress(WebSocketDisconnect):
-                    error = ApiError("server_error", "The gateway failed.")
                     await self._end(None if begun else error, INTERNAL_ERROR)
                 return
 

@@ -28,6 +28,7 @@ class StoredResponse:
     model        the model name the client asked for (response["model"] is the provider's)
     created_at   Unix seconds
     expires_at   Unix seconds; from then on the response does not exist
+    lifetime     seconds that its life is renewed to, when it is used; None: the store's own
     """
 
     id: str
@@ -36,6 +37,7 @@ class StoredResponse:
     model: str
     created_at: int
     expires_at: int
+    lifetime: int | None = None
 
     @property
     def previous_response_id(self) -> str | None:
@@ -84,7 +86,7 @@ class Store(Protocol):
         ...
 
     async def chain(self, tenant: str, response_id: str) -> list[StoredResponse]:
-        """The response and all its ancestors, oldest first. Renews their lives: at least half of the time to live is
+        """The response and all its ancestors, oldest first. Renews their lives: at least half of its time to live is
         left on each afterwards. Raises ChainNotFound."""
         ...
 

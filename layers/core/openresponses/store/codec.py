@@ -1,8 +1,8 @@
 """How a turn lies at rest, in either store: its format version, its bytes, and which names may enter a key.
 
-A turn's body is one JSON document, `{"response": {}, "input": [], "model": ""}`, or a zlib stream of it; the first
-byte (`{` or 0x78) tells which. What was written as format 1 is read for ever: a new layout takes a new number and a
-new row in READERS.
+A turn's body is one JSON document, `{"response": {}, "input": [], "model": ""}` (and `"lifetime"`, where it is not the
+store's own), or a zlib stream of it; the first byte (`{` or 0x78) tells which. What was written as format 1 is read for
+ever: a new layout takes a new number and a new row in READERS.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def require_nameable(tenant: str, record: StoredResponse) -> None:
 
 def pack(record: StoredResponse, *, compress_from: int) -> bytes:
     """The body of `record`, compressed if it has `compress_from` bytes or more. Raises StoreUnavailable."""
-    document = {"response": record.response, "input": record.input, "model": record.model}
+    document: Json = {"response": record.response, "input": record.input, "model": record.model}
+    if record.lifetime is not None:
+        document["lifetime"] = record.lifetime
     try:
         body = orjson.dumps(document)
     except orjson.JSONEncodeError as error:
@@ -59,6 +61,7 @@ def unpack(version: int, body: bytes, *, id: str, created_at: int, expires_at: i
         model=document["model"],
         created_at=created_at,
         expires_at=expires_at,
+        lifetime=document.get("lifetime"),
     )
 
 
@@ -68,6 +71,14 @@ def _read_1(body: bytes) -> Json:
 
 
 READERS: dict[int, Callable[[bytes], Json]] = {1: _read_1}
+
+
+def renewals_of(records: Iterable[StoredResponse], now: float, ttl: int) -> dict[str, int]:
+    """The new `expires_at` of those that have less than half of their life before them; `ttl` is the store's."""
+    lives = ((record, record.lifetime or ttl) for record in records)
+    return {
+        record.id: int(now) + lifetime for record, lifetime in lives if record.expires_at - now < lifetime / 2
+    }
 
 
 def pack_ids(ids: Iterable[str]) -> bytes:

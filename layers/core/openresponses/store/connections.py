@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from .base import StoredResponse
+from .retention import DEPLOYMENTS, Retention
 
 MAX_WAITING = 16  # messages
 
@@ -20,14 +21,14 @@ class Held:
 
     since    Unix seconds of its opening
     died     whether an earlier run took a message and never settled it
-    private  whether nothing of its turns may be written
+    retention  the tenant's; where nothing is kept, nothing of its turns may be written
     """
 
     id: str
     tenant: str
     since: float
     died: bool
-    private: bool
+    retention: Retention
 
 
 class TooManyWaiting(Exception):
@@ -51,7 +52,7 @@ class Holder(Protocol):
 class Connections(Protocol):
     """Connections, their messages, locks and state. Every method may raise StoreUnavailable."""
 
-    async def open(self, connection: str, tenant: str, *, private: bool = False) -> None: ...
+    async def open(self, connection: str, tenant: str, retention: Retention = DEPLOYMENTS) -> None: ...
 
     async def close(self, connection: str) -> None:
         """Forgets all of it; a run that has it sees so at its next renewal."""

@@ -13,12 +13,16 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """The conversation without its items. Times are Unix seconds; from `expires_at` on it does not exist."""
+    """The conversation without its items. Times are Unix seconds; from `expires_at` on it does not exist.
+
+    `lifetime` is in seconds: what its life is renewed to, when it is used; None: the store's own.
+    """
 
     id: str
     metadata: Json
     created_at: int
     expires_at: int
+    lifetime: int | None = None
 
 
 class Conversations(Protocol):

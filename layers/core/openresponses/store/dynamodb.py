@@ -22,7 +22,7 @@ from typing import Any
 
 from .background import Jobs
 from .base import MAX_CHAIN, ChainNotFound, ChainTooLong, Json, StoredResponse, StoreUnavailable
-from .codec import nameable, pack, require_nameable, unpack_ids
+from .codec import nameable, pack, renewals_of, require_nameable, unpack_ids
 from .conversations import Conversations
 from .dynamodb_layout import (
     CHAIN,
@@ -201,22 +201,22 @@ class DynamoDBStore:
         self, tenant: str, heads: dict[str, Json], records: list[StoredResponse]
     ) -> list[StoredResponse]:
         """`records`, each with at least half of its life before it."""
-        now = self._clock()
-        stale = {record.id for record in records if record.expires_at - now < self._ttl / 2}
-        if not stale:
+        renewed = renewals_of(records, self._clock(), self._ttl)
+        if not renewed:
             return records
-        expires_at = int(now) + self._ttl
         try:
             # Heads last: as long as a head is stale, the next use tries again.
             for keys in (
-                [(partition(tenant, id), sk) for id in stale for sk in beside(heads[id])],
-                [(partition(tenant, id), HEAD) for id in stale],
+                [(id, sk) for id in renewed for sk in beside(heads[id])],
+                [(id, HEAD) for id in renewed],
             ):
-                await asyncio.gather(*(self._renew(row_key, expires_at) for row_key in keys))
+                await asyncio.gather(
+                    *(self._renew((partition(tenant, id), sk), renewed[id]) for id, sk in keys)
+                )
         except StoreUnavailable as error:  # the chain is alive
             log.warning("chain not renewed: %s", error)
             return records
-        return [replace(r, expires_at=expires_at) if r.id in stale else r for r in records]
+        return [replace(r, expires_at=renewed.get(r.id, r.expires_at)) for r in records]
 
     async def _renew(self, row_key: Key, expires_at: int) -> None:
         with suppress(ConditionFailed):

@@ -25,6 +25,7 @@ from .codec import COMPRESSION_LEVEL, FORMAT
 from .connections import MAX_WAITING, Gone, Held, TooManyWaiting
 from .dynamodb_layout import key, number
 from .dynamodb_table import ConditionFailed, Table
+from .retention import DEPLOYMENTS, Retention
 
 HEAD, STATE, MESSAGE = "head", "state", "message#"
 INDEX, LEASE = "open_leases", "websocket"
@@ -45,10 +46,15 @@ class DynamoDBConnections:
 
     # ----------------------------------------------------------------------- what a connection does
 
-    async def open(self, connection: str, tenant: str, *, private: bool = False) -> None:
+    async def open(self, connection: str, tenant: str, retention: Retention = DEPLOYMENTS) -> None:
         now = self._clock()
         row = self._row(connection, HEAD, tenant={"S": tenant}, since=_number(now), waiting=_number(0))
-        await self._table.write([row | ({"private": {"BOOL": True}} if private else {})])
+        row["created_at"] = _number(int(now))  # with the tenant: in the index that erasure goes by
+        if retention.nothing:
+            row["private"] = {"BOOL": True}
+        if retention.lifetime is not None:
+            row["lifetime"] = _number(retention.lifetime)
+        await self._table.write([row])
 
     async def close(self, connection: str) -> None:
         pk = partition(connection)
@@ -95,7 +101,9 @@ class DynamoDBConnections:
             return None
         head = answer["Attributes"]
         since = float(head["since"]["N"])
-        return Held(connection, head["tenant"]["S"], since, "taken" in head, "private" in head)
+        lifetime = number(head, "lifetime") if "lifetime" in head else None
+        retention = Retention(lifetime, "private" in head)
+        return Held(connection, head["tenant"]["S"], since, "taken" in head, retention)
 
     async def renew(self, connection: str, owner: str, until: float) -> bool:
         return await self._update(connection, owner, "SET #until = :until", {":until": _number(until)})
@@ -123,7 +131,7 @@ class DynamoDBConnections:
         return await self._oldest(connection) is not None
 
     async def settle(self, held: Held, owner: str, chain: list[StoredResponse]) -> bool:
-        if chain and not held.private and not all(record.response["store"] for record in chain):
+        if chain and not held.retention.nothing and not all(record.response["store"] for record in chain):
             await self._keep(held, chain)
         else:
             await self._table.on_table("delete_item", Key=key(partition(held.id), STATE))

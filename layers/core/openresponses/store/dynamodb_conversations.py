@@ -42,6 +42,8 @@ class DynamoDBConversations:
             "created_at": {"N": str(conversation.created_at)},
             "expires_at": {"N": str(conversation.expires_at)},
         }
+        if conversation.lifetime is not None:
+            head["lifetime"] = {"N": str(conversation.lifetime)}
         rows = self._rows(tenant, conversation.id, items, conversation.expires_at)
         for together in chunks(
             [*rows, head], TRANSACTION_ROWS
@@ -55,7 +57,10 @@ class DynamoDBConversations:
         if row is None or number(row, "expires_at") <= self._clock():
             return None
         metadata = orjson.loads(row["metadata"]["S"])
-        return Conversation(conversation_id, metadata, number(row, "created_at"), number(row, "expires_at"))
+        lifetime = number(row, "lifetime") if "lifetime" in row else None
+        return Conversation(
+            conversation_id, metadata, number(row, "created_at"), number(row, "expires_at"), lifetime
+        )
 
     async def set_metadata(self, tenant: str, conversation_id: str, metadata: Json) -> bool:
         if await self.get(tenant, conversation_id) is None:
@@ -74,8 +79,9 @@ class DynamoDBConversations:
         if head is None:
             return False
         now, expires_at = self._clock(), head.expires_at
-        if expires_at - now < self._ttl / 2:
-            expires_at = int(now) + self._ttl
+        lifetime = head.lifetime or self._ttl
+        if expires_at - now < lifetime / 2:
+            expires_at = int(now) + lifetime
             await self._renew(tenant, conversation_id, expires_at)
         for together in chunks(self._rows(tenant, conversation_id, items, expires_at), TRANSACTION_ROWS):
             await self._table.write(together)

@@ -43,8 +43,8 @@ class ApiKeys(ABC):
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
 
-    async def tenant_of(self, authorization: str | None) -> str:
-        """The tenant of an Authorization header. Raises ApiError "invalid_api_key"."""
+    async def known(self, authorization: str | None) -> ApiKey:
+        """The valid key in an Authorization header. Raises ApiError "invalid_api_key"."""
         scheme, _, key = (authorization or "").strip().partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
             raise ApiError("invalid_api_key", "Send a key as 'Authorization: Bearer KEY'.")
@@ -52,7 +52,7 @@ class ApiKeys(ABC):
         found = await asyncio.to_thread(self._find, digest)
         if found is None or not hmac.compare_digest(found.id, digest) or not self._is_valid(found):
             raise ApiError("invalid_api_key", "This API key is not known, or no longer valid.")
-        return found.tenant
+        return found
 
     def create(
         self,

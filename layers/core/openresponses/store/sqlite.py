@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .base import MAX_CHAIN, ChainNotFound, ChainTooLong, StoredResponse, StoreUnavailable
-from .codec import FORMAT, nameable, pack, require_nameable, unpack
+from .codec import FORMAT, nameable, pack, renewals_of, require_nameable, unpack
 from .sqlite_conversations import SCHEMA as CONVERSATIONS_SCHEMA
 from .sqlite_conversations import SQLiteConversations
 from .sqlite_idempotency import SCHEMA as IDEMPOTENCY_SCHEMA
@@ -141,17 +141,16 @@ class SQLiteStore:
             raise ChainNotFound(response_id)
         now = self._clock()
         records = await self._reader.run(lambda db: _walk(db, tenant, response_id, now))
-        stale = {record.id for record in records if record.expires_at - now < self._ttl / 2}
-        if not stale:
+        renewed = renewals_of(records, now, self._ttl)
+        if not renewed:
             return records
-        expires_at = int(now) + self._ttl
-        renewals = [(expires_at, tenant, id) for id in stale]
+        renewals = [(expires_at, tenant, id) for id, expires_at in renewed.items()]
         try:
             await self._writer.run(lambda db: db.executemany(RENEW, renewals))
         except StoreUnavailable as error:  # they are still alive, and the next use tries again
             log.warning("chain not renewed: %s", error)
             return records
-        return [replace(r, expires_at=expires_at) if r.id in stale else r for r in records]
+        return [replace(r, expires_at=renewed.get(r.id, r.expires_at)) for r in records]
 
     async def delete(self, tenant: str, response_id: str) -> bool:
         if not nameable(tenant, response_id):

@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS conversations (
     metadata BLOB NOT NULL,
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
+    lifetime INTEGER,
     PRIMARY KEY (tenant, id)
 )
 """,
@@ -43,8 +44,12 @@ END
 """,
 )
 
-CREATE = "INSERT INTO conversations (tenant, id, metadata, created_at, expires_at) VALUES (?, ?, ?, ?, ?)"
-GET = "SELECT metadata, created_at, expires_at FROM conversations WHERE tenant = ? AND id = ? AND expires_at > ?"
+CREATE = """
+INSERT INTO conversations (tenant, id, metadata, created_at, expires_at, lifetime) VALUES (?, ?, ?, ?, ?, ?)
+"""
+GET = """
+SELECT metadata, created_at, expires_at, lifetime FROM conversations WHERE tenant = ? AND id = ? AND expires_at > ?
+"""
 SET = "UPDATE conversations SET metadata = ? WHERE tenant = ? AND id = ? AND expires_at > ?"
 RENEW = "UPDATE conversations SET expires_at = ? WHERE tenant = ? AND id = ?"
 DELETE = "DELETE FROM conversations WHERE tenant = ? AND id = ? RETURNING expires_at"
@@ -70,6 +75,7 @@ class SQLiteConversations:
             orjson.dumps(conversation.metadata),
             conversation.created_at,
             conversation.expires_at,
+            conversation.lifetime,
         )
         now = self._clock()
 
@@ -113,8 +119,9 @@ class SQLiteConversations:
             head = _head(db, tenant, conversation_id, now)
             if head is None:
                 return False
-            if head.expires_at - now < self._ttl / 2:
-                db.execute(RENEW, (int(now) + self._ttl, tenant, conversation_id))
+            lifetime = head.lifetime or self._ttl
+            if head.expires_at - now < lifetime / 2:
+                db.execute(RENEW, (int(now) + lifetime, tenant, conversation_id))
             _append(db, tenant, conversation_id, items)
             return True
 
@@ -146,7 +153,7 @@ class SQLiteConversations:
 
 def _head(db: sqlite3.Connection, tenant: str, conversation_id: str, now: float) -> Conversation | None:
     row = db.execute(GET, (tenant, conversation_id, now)).fetchone()
-    return row and Conversation(conversation_id, orjson.loads(row[0]), row[1], row[2])
+    return row and Conversation(conversation_id, orjson.loads(row[0]), *row[1:])
 
 
 def _append(db: sqlite3.Connection, tenant: str, conversation_id: str, items: list[Json]) -> None:
