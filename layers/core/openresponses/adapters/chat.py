@@ -21,6 +21,7 @@ What differs from server to server is data. Options read here (`[[model]]` rows,
     call_ids       pattern of the ids that it takes; others are replaced by their hash
     replay         fields of its answer's message that it wants back, default ["reasoning_details"]
     replay_scope   "turn": only those since the last user message
+    think_tags     true: its reasoning stands at the beginning of the text, as <think>…</think>
     stream_usage   false: does not know stream_options
     body           sent with every request
 
@@ -93,7 +94,9 @@ class ChatAdapter:
 
     def reader(self, turn: Turn) -> ChatReader:
         table = ToolTable(turn.tools)
-        return ChatReader(table, turn.profile.options.get("replay", REPLAY), answer_tool(turn, table))
+        options = turn.profile.options
+        tags = bool(options.get("think_tags"))
+        return ChatReader(table, options.get("replay", REPLAY), answer_tool(turn, table), tags)
 
     def explain(self, status: int, body: bytes) -> ApiError:
         return read_failure(status, body)

@@ -29,6 +29,7 @@ from .base import (
 )
 from .failures import failure
 from .messages import dump, logprobs_of
+from .think_tags import ThinkTags
 from .tools import CallReader, ToolTable
 
 # finish_reason -> the reason of an incomplete answer; others are the model's own end.
@@ -58,9 +59,13 @@ class ChatReader:
 
     replay        names of the message's fields that are kept as provider state
     answer_tool   a tool whose arguments are the answer's text
+    think_tags    reasoning stands in the text, in tags
     """
 
-    def __init__(self, table: ToolTable, replay: Sequence[str], answer_tool: str | None) -> None:
+    def __init__(
+        self, table: ToolTable, replay: Sequence[str], answer_tool: str | None, think_tags: bool = False
+    ) -> None:
+        self._tags = ThinkTags() if think_tags else None
         self._calls = _Calls(table, answer_tool)
         self._replay = replay
         self._state: Json = {}
@@ -176,10 +181,20 @@ class ChatReader:
             yield unreadable(f"a part of type {kind!r:.80}")
 
     def _say(self, text: str, logprobs: Json | None) -> Iterator[Delta]:
-        if text:
-            yield from self._thought()
+        if not text:
+            return
+        yield from self._thought()
+        if self._tags and not self._tags.done:
+            yield from self._untagged(self._tags.feed(text))
+        else:
             self._text.append(text)
             yield TextDelta(text, logprobs_of(logprobs.get("content")) if logprobs else None)
+
+    def _untagged(self, deltas: Iterable[Delta]) -> Iterator[Delta]:
+        for delta in deltas:
+            if isinstance(delta, TextDelta):
+                self._text.append(delta.text)
+            yield delta
 
     def _image(self, image: Json) -> Iterator[Delta]:
         url = (image.get("image_url") or {}).get("url") or ""
@@ -268,6 +283,8 @@ class ChatReader:
 
     def _finish(self, finish: str, choice: Json) -> Iterator[Delta]:
         self._finished = True
+        if self._tags:
+            yield from self._untagged(self._tags.end())
         yield from self._thought()
         if code := FAILURES.get(finish):
             error = choice.get("error")

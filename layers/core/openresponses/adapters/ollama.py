@@ -5,6 +5,7 @@ Model options read here (`[[model]]` rows):
     think        "levels": takes a level of effort; "switch": thinks or not; absent: cannot think
     num_ctx      context length to load the model with, in tokens; Ollama's own default is small
     keep_alive   how long the model stays loaded, as "5m" or seconds
+    think_tags   true: it leaves its reasoning in the text, as <think>…</think>
     options      further runtime options, as Ollama names them
 
 It has no tool_choice: a forced tool is refused, "none" leaves the tools out, the engine enforces the rest.
@@ -51,6 +52,7 @@ from .messages import (
     unsupported,
     wants_logprobs,
 )
+from .think_tags import ThinkTags
 from .tools import CallReader, ToolTable
 
 RUNTIME_OPTIONS = {
@@ -102,7 +104,7 @@ class OllamaAdapter:
         return UpstreamRequest("/chat", body, framing="ndjson", ignored=ignored)
 
     def reader(self, turn: Turn) -> OllamaReader:
-        return OllamaReader(ToolTable(turn.tools))
+        return OllamaReader(ToolTable(turn.tools), bool(turn.profile.options.get("think_tags")))
 
     def explain(self, status: int, body: bytes) -> ApiError:
         return read_failure(status, body)
@@ -210,7 +212,8 @@ def _tools(turn: Turn, ignored: list[str]) -> list[Json]:
 class OllamaReader:
     """Every line holds a piece of the message; the last one has `done`. Tool calls come whole."""
 
-    def __init__(self, table: ToolTable) -> None:
+    def __init__(self, table: ToolTable, think_tags: bool = False) -> None:
+        self._tags = ThinkTags() if think_tags else None
         self._calls = CallReader(table)
         self._call_count = 0
         self._started = False
@@ -226,6 +229,7 @@ class OllamaReader:
             and not data.get("done")
             and not self._thinking
             and "logprobs" not in data
+            and (self._tags is None or self._tags.done)
         ):
             content = message.get("content")
             if content and len(message) == 2 and "role" in message:
@@ -245,7 +249,10 @@ class OllamaReader:
             yield ReasoningDelta(thinking, raw=True)
         if content := message.get("content"):
             yield from self._thought()
-            yield TextDelta(content, logprobs_of(data.get("logprobs")))
+            if self._tags and not self._tags.done:
+                yield from self._tags.feed(content)
+            else:
+                yield TextDelta(content, logprobs_of(data.get("logprobs")))
         for call in message.get("tool_calls") or ():
             yield from self._thought()
             yield from self._call(call)
@@ -277,6 +284,8 @@ class OllamaReader:
         yield from self._calls.end(key)
 
     def _end(self, data: Json) -> Iterator[Delta]:
+        if self._tags:
+            yield from self._tags.end()
         # Absent where the prompt was cached whole, or nothing was said.
         yield Usage(data.get("prompt_eval_count") or 0, data.get("eval_count") or 0)
         yield Finished(REASONS.get(data.get("done_reason") or ""))
