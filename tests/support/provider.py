@@ -33,6 +33,7 @@ class Answer:
     pause    seconds before each piece but the first; `delay` is before the first byte of the head
     ending   "end": a complete HTTP message; "hang": nothing more comes until the gateway leaves;
              "abort": the connection is reset after the last piece
+    raw      the pieces are all that is sent, head and chunking included; then the connection closes
     """
 
     body: bytes = b""
@@ -43,6 +44,7 @@ class Answer:
     pause: float = 0.0
     delay: float = 0.0
     ending: Literal["end", "hang", "abort"] = "end"
+    raw: bool = False
 
 
 @dataclass
@@ -167,14 +169,15 @@ async def _send(
         head = {"content-type": answer.content_type, "transfer-encoding": "chunked", **answer.headers}
         reason = HTTPStatus(answer.status).phrase if answer.status in HTTPStatus._value2member_map_ else "?"
         lines = [f"HTTP/1.1 {answer.status} {reason}", *(f"{name}: {value}" for name, value in head.items())]
-        writer.write("\r\n".join([*lines, "", ""]).encode())
+        if not answer.raw:
+            writer.write("\r\n".join([*lines, "", ""]).encode())
         for n, piece in enumerate([answer.body] if answer.pieces is None else answer.pieces):
             if n and answer.pause:
                 await _sleep(answer.pause, gone)
             if gone.done() or writer.is_closing():
                 return False
             if piece:
-                writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                writer.write(piece if answer.raw else b"%x\r\n%b\r\n" % (len(piece), piece))
                 await writer.drain()
                 await asyncio.sleep(0)
         if answer.ending == "hang":
@@ -182,6 +185,8 @@ async def _send(
             return False
         if answer.ending == "abort":
             writer.transport.abort()
+            return False
+        if answer.raw:
             return False
         writer.write(b"0\r\n\r\n")
         await writer.drain()

@@ -331,6 +331,6 @@ def provider_error(
     status: int, message: str, *, code: str | None = None, retry_after: float | None = None
 ) -> ApiError:
     """An ApiError for a provider's error reply: by `code` where the adapter knows better, else by the status."""
-    fallback = "provider_error" if status >= 500 else "invalid_value"
+    fallback = "invalid_value" if 400 <= status < 500 else "provider_error"
     code = code or STATUS_CODES.get(status, fallback)
     return ApiError(code, redact(message) or f"The provider answered {status}.", retry_after=retry_after)

@@ -18,7 +18,7 @@ from ..catalog import Provider
 from ..protocol.errors import ApiError
 from ..upstream.client import Answer
 from ..upstream.framing import DONE, Decoder, Frame, FrameError, WholeDecoder, decoder_for, parse
-from ..upstream.retry import with_retries
+from ..upstream.retry import seconds_of, with_retries
 from .faults import without_text
 from .services import Services
 from .wellformed import BESIDE_CONTENT, WELL_FORMED
@@ -187,7 +187,7 @@ class UpstreamSample:
         try:
             return self._read(self._decoder.feed(chunk))
         except FrameError as error:
-            return [self._unreadable(str(error))]
+            return self._checked([self._unreadable(str(error))])
 
     def _read(self, frames: list[Frame]) -> list[Delta]:
         deltas: list[Delta] = []
@@ -204,6 +204,7 @@ class UpstreamSample:
                     deltas.extend(self._reader.frame(event, value))
                 else:
                     deltas.append(self._unreadable("JSON that is not an object"))
+                    break
         except MISREAD as error:
             deltas += self._misread(error, deltas)
         deltas = self._checked(deltas)
@@ -222,15 +223,23 @@ class UpstreamSample:
 
     def _checked(self, deltas: list[Delta]) -> list[Delta]:
         """Notes how the answer ends. The deltas, if each is what its type says; else see _without_wrong_types."""
-        for delta in deltas:
+        if self._finished:
+            deltas = _usage(deltas)
+        for place, delta in enumerate(deltas):
             kind = type(delta)
             if not WELL_FORMED[kind](delta):
                 return self._without_wrong_types(deltas)
-            if kind is Finished:
-                self._finished = True
-            elif kind is Failed:
-                self._failed = self._done = True
+            if kind is Finished or kind is Failed:
+                return self._to_the_end(deltas, place + 1)
         return deltas
+
+    def _to_the_end(self, deltas: list[Delta], end: int) -> list[Delta]:
+        """The deltas up to the provider's end of the answer; of what follows, only its counts."""
+        if type(deltas[end - 1]) is Finished:
+            self._finished = True
+        else:
+            self._failed = self._done = True
+        return deltas[:end] + self._checked(_usage(deltas[end:]))
 
     def _without_wrong_types(self, deltas: list[Delta]) -> list[Delta]:
         """The deltas up to the first one of wrong content, which fails the turn; without what is wrong beside it."""
@@ -246,7 +255,7 @@ class UpstreamSample:
         try:
             deltas = self._read(self._decoder.end()) if self._decoder else []
         except FrameError as error:
-            return [self._unreadable(str(error))]
+            return self._checked([self._unreadable(str(error))])
         if self._failed:
             return deltas
         try:
@@ -270,8 +279,9 @@ class UpstreamSample:
             raise TimeoutError
 
     def _broken(self, error: Exception) -> ApiError:
-        log.warning("%s: %s: %s", self._provider.name, type(error).__name__, error)
-        name = self._provider.name
+        name, cause = self._provider.name, type(error.__cause__ or error).__name__
+        # Only what is said before anything was sent is shown: later words quote the provider's bytes.
+        log.warning("%s: %s", name, error if isinstance(error, httpx.ConnectError) else cause)
         if self._answer is None:
             return ApiError("provider_unavailable", f"{name} cannot be reached.")
         if isinstance(error, httpx.DecodingError):
@@ -337,6 +347,10 @@ class NoSample:
         """Nothing is held."""
 
 
+def _usage(deltas: list[Delta]) -> list[Delta]:
+    return [delta for delta in deltas if type(delta) is Usage]
+
+
 def _is_content(delta: Delta) -> bool:
     return type(delta).__name__ not in ("Started", "Usage", "Failed", "MessageStarted")
 
@@ -345,13 +359,5 @@ def explained(adapter: Adapter, answer: Answer, body: bytes) -> ApiError:
     """A provider's error reply, as ours."""
     error = adapter.explain(answer.status, body)
     if error.retry_after is None:
-        error.retry_after = _seconds(answer.headers.get("retry-after"))
+        error.retry_after = seconds_of(answer.headers.get("retry-after"))
     return error
-
-
-def _seconds(text: str | None) -> float | None:
-    """Retry-After in seconds; its date form is not used by any provider."""
-    try:
-        return max(0.0, float(text)) if text else None
-    except ValueError:
-        return None

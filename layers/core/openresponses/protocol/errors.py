@@ -22,6 +22,8 @@ class ErrorKind(NamedTuple):
     retryable: bool = False
 
 
+LONGEST_WAIT = 86_400  # seconds that `Retry-After` may say, whatever the provider said
+
 INVALID = ErrorKind(400, "invalid_request")
 NOT_FOUND = ErrorKind(404, "not_found")
 
@@ -93,7 +95,7 @@ class ApiError(Exception):
         """What `Retry-After` says: a 429 or 503 always says when to come back."""
         if self.status not in (429, 503) and self.retry_after is None:
             return None
-        return max(1, round(self.retry_after or 1))
+        return max(1, round(min(self.retry_after or 1, LONGEST_WAIT)))
 
     def body(self) -> dict[str, Any]:
         """The error object, as in an HTTP error body and in the stream's `error` event."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -30,10 +30,11 @@ STATIC_HEADERS = {
 class Answer:
     """A provider's reply, its body not read yet. `aclose` gives the connection back, or drops it if unread."""
 
-    __slots__ = ("_response", "content_type", "status")
+    __slots__ = ("_closed", "_response", "content_type", "status")
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx.Response, closed: Callable[[], None]) -> None:
         self._response = response
+        self._closed: Callable[[], None] | None = closed
         self.status = response.status_code
         self.content_type: str = response.headers.get("content-type", "")
 
@@ -59,6 +60,9 @@ class Answer:
 
     async def aclose(self) -> None:
         await self._response.aclose()
+        if self._closed:
+            self._closed()
+            self._closed = None
 
 
 class Upstream:
@@ -67,7 +71,7 @@ class Upstream:
     def __init__(self, connect_timeout: float) -> None:
         self._timeout = {"connect": connect_timeout, "read": None, "write": None, "pool": None}
         self._client = httpx.AsyncClient(transport=_transport(), timeout=None, follow_redirects=False)
-        self._answered: Counter[str] = Counter()  # by base URL: how many sockets may be waiting in the pool
+        self._waiting: Counter[str] = Counter()  # by base URL: how many sockets may be waiting in the pool
 
     async def post(self, endpoint: Endpoint, request: UpstreamRequest) -> Answer:
         """Sends the request; returns when the provider's headers are there.
@@ -78,16 +82,17 @@ class Upstream:
         message = self._message(endpoint, request)
         if endpoint.signer:
             await endpoint.signer.sign(message)
+        base_url = endpoint.base_url
         while True:
+            pooled = self._waiting[base_url] > 0
+            self._waiting[base_url] -= pooled
             try:
-                answer = Answer(await self._client.send(message, stream=True))
+                response = await self._client.send(message, stream=True)
             except httpx.TransportError as error:
-                if not self._answered[endpoint.base_url] or not _was_open(error):
+                if not (pooled and _was_open(error)):
                     raise
-                self._answered[endpoint.base_url] -= 1
             else:
-                self._answered[endpoint.base_url] += 1
-                return answer
+                return Answer(response, lambda: self._waiting.update((base_url,)))
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -121,18 +126,9 @@ def _encode(body: dict[str, Any]) -> bytes:
 def _transport() -> httpx.AsyncBaseTransport | None:
     """aiohttp's transport if it is there, else None: httpx's own."""
     try:
-        import aiohttp
-        from httpx_aiohttp import AiohttpTransport
+        from .aiohttp_transport import transport
     except ImportError:
         return None
-
-    behind_proxy = any(os.environ.get(name) or os.environ.get(name.lower()) for name in PROXY_VARIABLES)
-
-    def session() -> aiohttp.ClientSession:
-        # No limit: a turn waits for its provider, never for another turn. No cookies: they would join tenants.
-        connector = aiohttp.TCPConnector(limit=0, ssl=httpx.create_ssl_context(), keepalive_timeout=60)
-        return aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=behind_proxy
-        )
-
-    return AiohttpTransport(verify=False, client=session)  # the session's own connector verifies
+    return transport(
+        behind_proxy=any(os.environ.get(n) or os.environ.get(n.lower()) for n in PROXY_VARIABLES)
+    )

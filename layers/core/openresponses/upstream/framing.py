@@ -11,6 +11,8 @@ import orjson
 
 Frame = tuple[str, bytes]
 DONE = b"[DONE]"
+BOM = b"\xef\xbb\xbf"  # may stand before all else, and says nothing
+BLANK = b" \t\r\n" + BOM
 MAX_FRAME_BYTES = 32 * 1024 * 1024
 
 
@@ -75,6 +77,7 @@ def read_event(block: bytes) -> Frame | None:
     """
     event = ""
     data: list[bytes] = []
+    block = block.removeprefix(BOM)
     for line in block.split(b"\n"):
         if line.startswith(b"data:"):
             data.append(line[5:].strip())
@@ -96,10 +99,10 @@ class NdjsonDecoder:
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         if len(self._rest) > MAX_FRAME_BYTES:
             raise FrameTooLarge
-        return [("", stripped) for line in lines if (stripped := line.strip())]
+        return [("", stripped) for line in lines if (stripped := line.strip(BLANK))]
 
     def end(self) -> list[Frame]:
-        rest, self._rest = self._rest.strip(), b""
+        rest, self._rest = self._rest.strip(BLANK), b""
         return [("", rest)] if rest else []
 
 
@@ -118,7 +121,7 @@ class WholeDecoder:
         return []
 
     def end(self) -> list[Frame]:
-        return [("", b"".join(self._pieces))]
+        return [("", b"".join(self._pieces).removeprefix(BOM))]
 
 
 class Decoder(Protocol):
@@ -134,7 +137,7 @@ def decoder_for(framing: str, content_type: str, first: bytes) -> Decoder:
 
     Lines come under application/json too, and a whole answer is a line of its own: the last one.
     """
-    start = first.lstrip()[:1]
+    start = first.lstrip(BLANK)[:1]
     if framing == "aws-eventstream" and start not in (b"{", b"<"):
         from .eventstream import EventStreamDecoder
 

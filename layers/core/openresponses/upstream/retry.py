@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
+from email.utils import parsedate_to_datetime
+from math import isfinite
 from typing import TypeVar
 
 from ..protocol.errors import ApiError
@@ -84,3 +87,18 @@ def retry_delay(error: ApiError, attempt: int, longest: float) -> float | None:
     if error.retry_after is not None:
         return error.retry_after if error.retry_after <= longest else None
     return random.uniform(0, min(LONGEST_DELAY, FIRST_DELAY * 2**attempt))
+
+
+def seconds_of(retry_after: str | None) -> float | None:
+    """The seconds that a `Retry-After` header asks for, None if it does not say. RFC 9110, section 10.2.3: a number or
+    a date."""
+    if not retry_after:
+        return None
+    try:
+        seconds = float(retry_after)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(retry_after).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return None
+    return max(0.0, seconds) if isfinite(seconds) else None

@@ -1,0 +1,30 @@
+"""aiohttp below httpx. ImportError where it is not installed."""
+
+from __future__ import annotations
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+
+class Transport(AiohttpTransport):
+    """Says what is no HTTP as httpx's own transport does: httpx_aiohttp lets it pass as an error of aiohttp's."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await super().handle_async_request(request)
+        except aiohttp.ClientError as error:
+            raise httpx.RemoteProtocolError("The answer is no HTTP.") from error
+
+
+def transport(*, behind_proxy: bool) -> httpx.AsyncBaseTransport:
+    """A transport with one pool; its limits are the caller's."""
+
+    def session() -> aiohttp.ClientSession:
+        # No limit: a turn waits for its provider, never for another turn. No cookies: they would join tenants.
+        connector = aiohttp.TCPConnector(limit=0, ssl=httpx.create_ssl_context(), keepalive_timeout=60)
+        return aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=behind_proxy
+        )
+
+    return Transport(verify=False, client=session)  # the session's own connector verifies
