@@ -3,37 +3,37 @@
 Gemini takes two dialects. `JSON` is the documented list of `responseJsonSchema` and `parametersJsonSchema`; `OPENAPI`
 is the older `Schema` object of `responseSchema` and `parameters`. A keyword that the dialect has no word for is said
 with those it has (`const` as an `enum`, `allOf` merged, `exclusiveMinimum: 0` of an integer as `minimum: 1`); where
-there is no other word, it is told to the model in the description, and the result is no longer `exact`.
+there is no other word, it is told to the model in the description, and the result is no longer `exact`. What must hold
+together (`allOf`, a `$ref` with neighbours) is made one schema first: `schema_merge`.
 
 Sources: https://ai.google.dev/api/generate-content (GenerationConfig), https://ai.google.dev/api/caching#Schema.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
-from urllib.parse import unquote
 
 import orjson
 
-from ..protocol.errors import ApiError
-
-Json = dict[str, Any]
-Schema = Json | bool
+from .schema_merge import (
+    ANNOTATIONS,
+    ASSERTIONS,
+    COMBINED,
+    LOGIC,
+    MAX_NODES,
+    STRUCTURE,
+    TYPES,
+    Contradiction,
+    Dialect,
+    Json,
+    Merger,
+    Schema,
+    same,
+    type_of,
+    types_of,
+)
 
 MAX_DEPTH = 64
-MAX_NODES = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """`constraints`: assertions taken as they are. `references`: `$ref` and `$defs` are. `formats`: of strings."""
-
-    constraints: frozenset[str]
-    formats: frozenset[str]
-    references: bool
-
 
 JSON = Dialect(
     constraints=frozenset({"minimum", "maximum", "minItems", "maxItems"}),
@@ -59,68 +59,6 @@ def rewrite(schema: Json, dialect: Dialect = JSON, param: str | None = None) -> 
     return _Rewriter(schema, dialect, param).run()
 
 
-# --------------------------------------------------------------------------- what the keywords are
-
-ANNOTATIONS = ("title", "description", "default")
-TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
-# Which assertions say something about a type; those of other types are void beside it.
-ASSERTIONS: dict[str, tuple[str, ...]] = {
-    "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
-    "string": ("minLength", "maxLength", "pattern", "contentEncoding", "contentMediaType"),
-    "array": ("prefixItems", "items", "minItems", "maxItems", "uniqueItems", "contains", "minContains", "maxContains",
-              "unevaluatedItems"),
-    "object": ("properties", "required", "additionalProperties", "minProperties", "maxProperties", "patternProperties",
-               "propertyNames", "dependentRequired", "dependentSchemas", "dependencies", "unevaluatedProperties"),
-}  # fmt: skip
-ASSERTIONS["integer"] = ASSERTIONS["number"]
-STRUCTURE = frozenset({"properties", "required", "additionalProperties", "items", "prefixItems"})
-# Assertions about any type that no dialect has a word for.
-LOGIC = ("not", "if", "then", "else", "$dynamicRef")
-LOWER_BOUNDS = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties", "minContains")
-UPPER_BOUNDS = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties", "maxContains")
-COMBINED = frozenset({"$ref", "allOf", "anyOf", "oneOf", "type", "enum", "const", *LOGIC}).union(
-    *ASSERTIONS.values()
-)
-
-
-def _type_of(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, (int, float)):
-        return "integer" if value == int(value) else "number"
-    return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
-
-
-def _same(a: Any, b: Any) -> bool:
-    """Equal as JSON values: True is not 1."""
-    return a == b and isinstance(a, bool) == isinstance(b, bool)
-
-
-def _types(schema: Json) -> list[str]:
-    given = schema.get("type")
-    return [given] if isinstance(given, str) else list(given or ())
-
-
-def _common_types(a: list[str], b: list[str]) -> list[str]:
-    common = [kind for kind in a if kind in b]
-    integers = ("integer" in a and "number" in b) or ("integer" in b and "number" in a)
-    return [
-        *common,
-        *(["integer"] if integers and "integer" not in common and "number" not in common else []),
-    ]
-
-
-def _without_const(schema: Json) -> Json:
-    if "const" not in schema:
-        return schema
-    rest = {key: value for key, value in schema.items() if key != "const"}
-    if "enum" in rest:
-        return {**rest, "enum": [value for value in rest["enum"] if _same(value, schema["const"])]}
-    return {**rest, "enum": [schema["const"]]}
-
-
 def _together(schema: Json, about: Json) -> Json:
     """A schema and annotations about it; both descriptions are kept."""
     told = [text for text in (about.get("description"), schema.get("description")) if text]
@@ -130,17 +68,9 @@ def _together(schema: Json, about: Json) -> Json:
 # --------------------------------------------------------------------------- the rewriter
 
 
-class _Contradiction(Exception):
-    """A part of the schema accepts nothing: an alternative to leave out, else no schema that Gemini has a word for."""
-
-
-class _Rewriter:
+class _Rewriter(Merger):
     def __init__(self, root: Json, dialect: Dialect, param: str | None) -> None:
-        self.root = root
-        self.dialect = dialect
-        self.param = param
-        self.exact = True
-        self.nodes = 0
+        super().__init__(root, dialect, param)
         self.names: dict[str, str] = {}  # reference -> its name in $defs
         self.defs: Json = {}
         self.path: list[str] = ["#"]  # the references we are inside of
@@ -148,26 +78,21 @@ class _Rewriter:
     def run(self) -> Rewritten:
         try:
             schema = self.node(self.root, 0)
-        except _Contradiction as reason:
+        except Contradiction as reason:
             raise self.refuse(str(reason)) from None
         if self.defs:
             schema = {**schema, "$defs": self.defs}
         return Rewritten(schema, self.exact)
 
-    def refuse(self, reason: str) -> ApiError:
-        return ApiError(
-            "unsupported_value", f"This JSON Schema cannot be given to Gemini: {reason}.", param=self.param
-        )
-
     def node(self, schema: Schema, depth: int) -> Json:
-        """One schema, rewritten. Raises _Contradiction where nothing could be valid."""
+        """One schema, rewritten. Raises Contradiction where nothing could be valid."""
         self.nodes += 1
         if depth > MAX_DEPTH or self.nodes > MAX_NODES:
             raise self.refuse("it is nested too deeply or, with its references resolved, too large")
         if schema is True:
             return {} if self.dialect.references else self.untyped({}, depth)
         if not isinstance(schema, dict):
-            raise _Contradiction(
+            raise Contradiction(
                 "a part of it accepts nothing" if schema is False else "a part of it is not a schema"
             )
         if "$ref" in schema and self.dialect.references and not COMBINED & schema.keys() - {"$ref"}:
@@ -205,25 +130,6 @@ class _Rewriter:
             name, number = f"{base}_{number}", number + 1
         return name
 
-    def resolve(self, place: Any) -> Schema:
-        """What a reference within the document names."""
-        document, _, fragment = place.partition("#") if isinstance(place, str) else ("?", "", "")
-        if document and document != self.root.get("$id"):
-            raise self.refuse(f"the reference {place!r:.100} leads out of it")
-        if fragment and not fragment.startswith("/"):
-            found = next((node for node in _nodes(self.root) if node.get("$anchor") == fragment), None)
-        else:
-            found = self.root
-            for step in fragment.split("/")[1:]:
-                step = unquote(step).replace("~1", "/").replace("~0", "~")
-                if isinstance(found, list):
-                    found = found[int(step)] if step.isdecimal() and int(step) < len(found) else None
-                else:
-                    found = found.get(step) if isinstance(found, dict) else None
-        if not isinstance(found, (dict, bool)):
-            raise self.refuse(f"the reference {place!r:.100} names nothing")
-        return found
-
     def closes_cycle(self, schema: Schema, seen: set[str]) -> bool:
         """Whether `schema` needs a schema that we are in: Gemini takes a cycle only behind an optional property."""
         if not isinstance(schema, dict):
@@ -241,94 +147,6 @@ class _Rewriter:
         parts += [sub for key in ("allOf", "anyOf", "oneOf", "prefixItems") for sub in schema.get(key) or ()]
         return any(self.closes_cycle(part, seen) for part in parts)
 
-    # ---------------------------------------------------------------- merging what must hold together
-
-    def flat(self, schema: Json, depth: int) -> Json:
-        """Without `allOf`, without a `$ref` that has neighbours, without `const`."""
-        inlined: list[str] = []
-        schema = _without_const(schema)
-        while "$ref" in schema or "allOf" in schema:
-            own = {key: value for key, value in schema.items() if key not in ("$ref", "allOf")}
-            parts = [own, *(schema.get("allOf") or ())]
-            if "$ref" in schema:
-                inlined.append(schema["$ref"])
-                parts.append(self.resolve(schema["$ref"]))
-            schema = {}
-            for part in parts:
-                schema = self.merge(schema, part)
-            self.nodes += len(parts)
-            if self.nodes > MAX_NODES or len(set(inlined)) < len(inlined):
-                raise self.refuse("its references do not end")
-        in_place = inlined and not self.dialect.references
-        if in_place and any(node.get("$ref") in inlined for node in self.reachable(schema)):
-            raise self.refuse(f"the reference {inlined[-1]!r:.100} leads back to itself")
-        return schema
-
-    def reachable(self, schema: Json) -> Iterator[Json]:
-        """Every object in a schema and in what it refers to."""
-        seen: set[str] = set()
-        stack: list[Any] = [schema]
-        while stack:
-            for node in _nodes(stack.pop()):
-                yield node
-                place = node.get("$ref")
-                if isinstance(place, str) and place not in seen:
-                    seen.add(place)
-                    stack.append(self.resolve(place))
-
-    def merge(self, a: Json, b: Schema) -> Json:
-        """A schema that holds where both hold."""
-        if b is True:
-            return a
-        if not isinstance(b, dict):
-            raise _Contradiction("a part of it accepts nothing")
-        b = _without_const(b)
-        merged = {**b, **a}
-        for key in a.keys() & b.keys():
-            if key == "allOf":
-                merged[key] = [*merged[key], *b[key]]
-            elif key == "$ref" and a[key] != b[key]:
-                merged["allOf"] = [*merged.get("allOf", ()), {"$ref": b[key]}]
-            elif key in ("anyOf", "oneOf") and a[key] != b[key]:
-                merged[key] = [{"allOf": [left, right]} for left in a[key] for right in b[key]]
-            elif key not in ("$ref", "anyOf", "oneOf"):
-                merged[key] = self.merge_keyword(key, a[key], b[key])
-        if "properties" in a or "properties" in b:
-            self.merge_properties(merged, a, b)
-        return merged
-
-    def merge_keyword(self, key: str, a: Any, b: Any) -> Any:
-        if key == "type":
-            common = _common_types(_types({key: a}), _types({key: b}))
-            if not common:
-                raise _Contradiction("two of its types exclude each other")
-            return common[0] if len(common) == 1 else common
-        if key == "enum":
-            return [value for value in a if any(_same(value, other) for other in b)]
-        if key == "required":
-            return [*a, *(name for name in b if name not in a)]
-        if key in LOWER_BOUNDS or key in UPPER_BOUNDS:
-            return max(a, b) if key in LOWER_BOUNDS else min(a, b)
-        if key in ("items", "additionalProperties"):
-            return False if a is False or b is False else {"allOf": [a, b]}
-        if key not in ANNOTATIONS and key in COMBINED and key != "properties" and a != b:
-            self.exact = False
-        return a
-
-    def merge_properties(self, merged: Json, a: Json, b: Json) -> None:
-        """A property that only one side names is, for the other side, an additional one."""
-        left, right = a.get("properties") or {}, b.get("properties") or {}
-        others = {name: b.get("additionalProperties", True) for name in left if name not in right}
-        others |= {name: a.get("additionalProperties", True) for name in right if name not in left}
-        merged["properties"] = {}
-        for name, own in {**left, **right}.items():
-            other = right[name] if name in left and name in right else others.get(name, True)
-            own = left.get(name, own)
-            if own is False or other is False:
-                merged["properties"][name] = False
-            else:
-                merged["properties"][name] = own if other is True or other == own else {"allOf": [own, other]}
-
     # ---------------------------------------------------------------- alternatives
 
     def union(self, schema: Json, kind: str, depth: int) -> Json:
@@ -339,10 +157,10 @@ class _Rewriter:
         for branch in schema[kind]:
             try:
                 branches.append(self.node({"allOf": [branch, beside]} if beside else branch, depth + 1))
-            except _Contradiction:
+            except Contradiction:
                 continue
         if not branches:
-            raise _Contradiction("none of its alternatives can hold")
+            raise Contradiction("none of its alternatives can hold")
         if kind == "oneOf" and len(branches) > 1:
             if self.dialect.references and self.exact:
                 return {**about, "oneOf": branches}
@@ -364,16 +182,16 @@ class _Rewriter:
 
     def enumeration(self, schema: Json, depth: int) -> Json:
         """An `enum`: strings and numbers as such, one branch for each kind of value."""
-        kinds = _types(schema)
+        kinds = types_of(schema)
         groups: dict[str, list[Any]] = {}
         for value in schema["enum"]:
-            kind = _type_of(value)
+            kind = type_of(value)
             if not kinds or kind in kinds or (kind == "integer" and "number" in kinds):
                 group = "number" if kind == "integer" else kind
-                if not any(_same(value, known) for known in groups.setdefault(group, [])):
+                if not any(same(value, known) for known in groups.setdefault(group, [])):
                     groups[group].append(value)
         if not groups:
-            raise _Contradiction("one of its enums has no value of its type")
+            raise Contradiction("one of its enums has no value of its type")
         about = self.annotations(schema)
         rest = {key: value for key, value in schema.items() if key in COMBINED - {"type", "enum"}}
         branches = [self.values(kind, values, rest) for kind, values in groups.items()]
@@ -391,7 +209,7 @@ class _Rewriter:
         if kind == "string":
             return self.described({"type": kind, "enum": values}, beside)
         if kind == "number":
-            kind = "integer" if all(_type_of(value) == "integer" for value in values) else "number"
+            kind = "integer" if all(type_of(value) == "integer" for value in values) else "number"
             if self.dialect.references:
                 return self.described({"type": kind, "enum": values}, beside)
             ranges = [{"type": kind, "minimum": value, "maximum": value} for value in values]
@@ -405,7 +223,7 @@ class _Rewriter:
     # ---------------------------------------------------------------- types
 
     def typed(self, schema: Json, depth: int) -> Json:
-        kinds = _types(schema)
+        kinds = types_of(schema)
         unknown = [kind for kind in kinds if kind not in TYPES]
         if unknown:
             raise self.refuse(f"it has the unknown type {unknown[0]!r:.40}")
@@ -499,7 +317,7 @@ class _Rewriter:
         for name, sub in (schema.get("properties") or {}).items():
             if sub is False:
                 if name in required:
-                    raise _Contradiction(f"its property {name!r:.60} is required and forbidden")
+                    raise Contradiction(f"its property {name!r:.60} is required and forbidden")
                 lost.setdefault("properties", {})[name] = False
                 continue
             if self.dialect.references and name in required and self.closes_cycle(sub, set()):
@@ -555,20 +373,3 @@ class _Rewriter:
         told = "; ".join(f"{key}: {orjson.dumps(value).decode()}" for key, value in lost.items())
         before = schema.get("description")
         return {**schema, "description": f"{before} ({told})" if before else told}
-
-
-def _subschemas(schema: Any) -> Iterator[Any]:
-    if isinstance(schema, dict):
-        yield from schema.values()
-    elif isinstance(schema, list):
-        yield from schema
-
-
-def _nodes(schema: Any) -> Iterable[Json]:
-    """Every JSON object in a document, whatever it means."""
-    stack = [schema]
-    while stack:
-        found = stack.pop()
-        if isinstance(found, dict):
-            yield found
-        stack.extend(_subschemas(found))
