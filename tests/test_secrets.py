@@ -6,11 +6,18 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 import boto3
 import pytest
-from moto import mock_aws
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from moto.server import ThreadedMotoServer
+from openresponses import aws_secret
+from openresponses.aws_secret import SecretUnreadable, _signed, read_secret
 from openresponses.protocol.errors import ApiError
 from openresponses.secrets import EnvironmentSecrets, SecretsManagerSecrets
 
@@ -31,32 +38,36 @@ class Secret:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.client = boto3.client("secretsmanager")
-        self.arn = self.client.create_secret(Name="providers", SecretString="{}")["ARN"]
+        self.arn = self.client.create_secret(Name=f"providers-{uuid4().hex}", SecretString="{}")["ARN"]
         self.reads = 0
-        make = boto3.session.Session.client
+        monkeypatch.setattr("openresponses.secrets.read_secret", self._read)
 
-        def counted(session: Any, *names: Any, **options: Any) -> Any:
-            client = make(session, *names, **options)
-            client.meta.events.register("before-call.secretsmanager.GetSecretValue", self._count)
-            return client
-
-        monkeypatch.setattr(boto3.session.Session, "client", counted)
-
-    def _count(self, **_: Any) -> None:
+    def _read(self, arn: str) -> str:
         self.reads += 1
+        return read_secret(arn)
 
     def put(self, value: Any) -> None:
         text = value if isinstance(value, str) else json.dumps(value)
         self.client.put_secret_value(SecretId=self.arn, SecretString=text)
 
 
+@pytest.fixture(scope="module")
+def moto() -> Iterator[str]:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
 @pytest.fixture
-def secret(monkeypatch: pytest.MonkeyPatch) -> Iterator[Secret]:
+def secret(monkeypatch: pytest.MonkeyPatch, moto: str) -> Secret:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
-        yield Secret(monkeypatch)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto)
+    return Secret(monkeypatch)
 
 
 async def test_read_once_and_kept(secret: Secret) -> None:
@@ -152,7 +163,7 @@ async def test_a_secret_that_cannot_be_read_is_tried_again(secret: Secret) -> No
 
 
 async def test_a_secret_that_was_never_written_holds_no_keys(secret: Secret) -> None:
-    arn = secret.client.create_secret(Name="unwritten")["ARN"]
+    arn = secret.client.create_secret(Name=f"unwritten-{uuid4().hex}")["ARN"]
     secrets = SecretsManagerSecrets(arn, {})
     assert await secrets.get(KEY) is None
     secret.client.put_secret_value(SecretId=arn, SecretString=json.dumps({KEY: "k1"}))
@@ -163,3 +174,37 @@ async def test_a_secret_that_does_not_exist_is_a_fault(secret: Secret) -> None:
     with pytest.raises(ApiError) as raised:
         await SecretsManagerSecrets(secret.arn + "-gone", {}).get(KEY)
     assert raised.value.code == "server_error"
+
+
+def test_it_signs_as_botocore_does() -> None:
+    environ = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key", "AWS_SESSION_TOKEN": "token"}
+    host, body = "secretsmanager.eu-west-1.amazonaws.com", b'{"SecretId":"arn"}'
+    ours = _signed(host, "eu-west-1", body, environ)
+    headers = {name: ours[name] for name in ("content-type", "x-amz-target")}
+    request = AWSRequest("POST", f"https://{host}/", headers=headers, data=body)
+    request.context["timestamp"] = ours["x-amz-date"]
+    signer = SigV4Auth(Credentials("id", "key", "token"), "secretsmanager", "eu-west-1")
+    with pytest.MonkeyPatch.context() as patch:
+        then = datetime.strptime(ours["x-amz-date"], "%Y%m%dT%H%M%SZ")
+        patch.setattr("botocore.auth.get_current_datetime", lambda *_: then)
+        signer.add_auth(request)
+    assert ours["authorization"] == request.headers["Authorization"]
+
+
+def test_without_credentials_it_says_so() -> None:
+    with pytest.raises(SecretUnreadable, match="AWS_ACCESS_KEY_ID"):
+        read_secret("arn:aws:secretsmanager:eu-west-1:1:secret:x", {})
+
+
+def test_a_server_in_trouble_is_asked_again(monkeypatch: pytest.MonkeyPatch, secret: Secret) -> None:
+    secret.put({KEY: "k1"})
+    real, calls = aws_secret._ask, []
+
+    def ask(*given: Any) -> tuple[int, dict[str, Any]]:
+        calls.append(given)
+        if len(calls) == 1:
+            raise ConnectionResetError
+        return (500, {}) if len(calls) == 2 else real(*given)
+
+    monkeypatch.setattr(aws_secret, "_ask", ask)
+    assert json.loads(read_secret(secret.arn)) == {KEY: "k1"} and len(calls) == 3

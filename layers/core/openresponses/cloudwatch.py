@@ -1,8 +1,7 @@
 """Telemetry on Lambda: CloudWatch metrics in the embedded metric format, and a JSON log line a turn, both on stdout.
 
 Every metric stands under its service alone, which alarms and the dashboard read, and under provider and model. What is
-0 is left out: CloudWatch bills each metric that it sees. Powertools' metrics are imported with the first one, which
-is after the first answer.
+0 is left out: CloudWatch bills each metric that it sees.
 """
 
 from __future__ import annotations

@@ -19,12 +19,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
+from .aws_secret import SecretUnreadable, read_secret
 from .protocol.errors import ApiError
 
 log = logging.getLogger(__name__)
-
-# What Secrets Manager says of a secret that the template has made and nobody has written yet.
-NEVER_WRITTEN = "staging label: AWSCURRENT"
 
 
 class Secrets(Protocol):
@@ -104,7 +102,6 @@ class SecretsManagerSecrets:
         self._environ = environ
         self._max_age = max_age
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="secrets")
-        self._provider: Any = None
         self._last: dict[str, str] | None = None
         self._reading: Future[dict[str, str]] | None = None
         self._read_at = 0.0
@@ -133,35 +130,25 @@ class SecretsManagerSecrets:
         return values.get(name)
 
     def _read(self) -> dict[str, str]:
-        from aws_lambda_powertools.utilities.parameters.exceptions import (
-            GetParameterError,
-            TransformParameterError,
-        )
-
         try:
-            found = self._fetch()
-            if not isinstance(found, dict):
-                raise TransformParameterError("not a JSON object")
-        except (GetParameterError, TransformParameterError) as error:
-            # The text of a JSON error could quote the secret.
-            reason = str(error) if isinstance(error, GetParameterError) else "it is not a JSON object"
-            if NEVER_WRITTEN in reason:
-                found = {}
-            else:
-                log.error("provider keys cannot be read from Secrets Manager: %s", reason)
-                if self._last is None:
-                    raise ApiError(
-                        "server_error", "The provider keys cannot be read from Secrets Manager."
-                    ) from None
-                return self._last
+            found = _json_object(read_secret(self._arn))
+        except SecretUnreadable as error:
+            log.error("provider keys cannot be read from Secrets Manager: %s", error)
+            if self._last is None:
+                raise ApiError(
+                    "server_error", "The provider keys cannot be read from Secrets Manager."
+                ) from None
+            return self._last
         self._last = {k: v.strip() for k, v in found.items() if isinstance(v, str) and v.strip()}
         return self._last
 
-    def _fetch(self) -> Any:
-        from aws_lambda_powertools.utilities.parameters import SecretsProvider
-        from botocore.config import Config
 
-        if self._provider is None:
-            limits = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 3})
-            self._provider = SecretsProvider(boto_config=limits)
-        return self._provider.get(self._arn, transform="json", force_fetch=True)
+def _json_object(text: str) -> dict[str, Any]:
+    """Raises SecretUnreadable, whose text quotes nothing."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise SecretUnreadable("it is not a JSON object")
+    return found
