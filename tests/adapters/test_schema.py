@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from openresponses.adapters.schema import JSON, OPENAPI, Dialect, rewrite
+from openresponses.adapters.schema import JSON, OPENAPI, rewrite
+from openresponses.adapters.schema_merge import Dialect
 from openresponses.protocol.errors import ApiError
 
 Json = dict[str, Any]
