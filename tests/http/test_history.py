@@ -74,6 +74,25 @@ def test_a_conversation_can_fork(gateway: Gateway) -> None:
         assert len(scenario.requests[0].json["messages"]) == 3
 
 
+def test_a_response_deleted_in_the_middle_ends_its_branch_alone(gateway: Gateway) -> None:
+    def ask(text: str, previous: str | None = None) -> str:
+        told = gateway.ask({"model": "echo", "input": text, "previous_response_id": previous})
+        assert told.status == 200, told.error
+        name: str = told.response["id"]
+        return name
+
+    root = ask("root")
+    left, right = ask("left", root), ask("right", root)
+    leaf = ask("leaf", left)
+    assert gateway.delete(f"/responses/{left}").status_code == 200
+    assert gateway.delete(f"/responses/{left}").status_code == 404
+    for gone in (left, leaf):
+        told = gateway.ask({"model": "echo", "input": "go on", "previous_response_id": gone})
+        assert (told.status, told.error["code"]) == (404, "previous_response_not_found")
+    assert gateway.get(f"/responses/{leaf}").status_code == 200
+    assert ask("still there", right) and ask("and again", root)
+
+
 def test_what_is_stored_is_what_was_told(gateway: Gateway) -> None:
     gateway.scenario(says("openai", "Hello", reasoning="hm"))
     told = gateway.ask({"model": MODELS["openai"], "input": "hi", "metadata": {"a": "b"}}, stream=True)

@@ -1,4 +1,4 @@
-"""How long things are kept: what the limits of a key say, and what deleting, forking and expiring leave."""
+"""How long things are kept, as the limits of a key say."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from openresponses.protocol.errors import ApiError
 from openresponses.store.retention import Retention
 from websockets.sync.client import connect
 
-from ..support.gateway import Gateway, Server, environment
+from ..support.gateway import Server, environment
 from ..support.provider import Provider
 
 Json = dict[str, Any]
@@ -178,24 +178,3 @@ def test_what_is_a_retention() -> None:
     assert Retention.of({"tokens_per_day": 5}) == Retention()
     assert Retention.of({"retention_days": 2, "zero_retention": False}) == Retention(2 * DAY)
     assert Retention.of({"retention_days": 1e-9}) == Retention(1)
-
-
-# --------------------------------------------------------------------------- forks and deletions, over HTTP
-
-
-def test_forks_and_a_deletion_in_the_middle(gateway: Gateway) -> None:
-    def ask(text: str, previous: str | None = None) -> str:
-        told = gateway.ask({"model": "echo", "input": text, "previous_response_id": previous})
-        assert told.status == 200, told.error
-        name: str = told.response["id"]
-        return name
-
-    root = ask("root")
-    left, right = ask("left", root), ask("right", root)
-    leaf = ask("leaf", left)
-    assert gateway.http.delete(f"{gateway.base_url}/v1/responses/{left}").status_code == 200
-    for gone in (left, leaf):
-        told = gateway.ask({"model": "echo", "input": "go on", "previous_response_id": gone})
-        assert (told.status, told.error["code"]) == (404, "previous_response_not_found")
-    assert gateway.get(f"/responses/{leaf}").status_code == 200
-    assert ask("still there", right) and ask("and again", root)

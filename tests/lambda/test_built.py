@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from scripts import stand_in
 from tests.support import grammar, speech
 from tests.support.deployment import Deployment, Lambda
 from tests.support.gateway import KEY, environment
@@ -289,6 +290,31 @@ async def test_without_our_authorizer_the_key_is_checked(
     assert (await get(function, f"/v1/responses/{made['id']}")).status == 200
     expired = deployment.keys.create("acme", expires_at=int(time.time()) - 1)
     assert (await status({"Authorization": f"Bearer {expired}"}))[0] == 401
+
+
+@pytest.mark.parametrize("make", [rest_event, function_url_event], ids=["authorizer", "own check"])
+async def test_the_limits_of_a_key_say_what_is_kept(
+    deployment: Deployment, function: Lambda, make: Any
+) -> None:
+    """They come from the authorizer, or with the key that is checked here."""
+    table = stand_in.client("dynamodb", deployment.endpoint)
+
+    async def made_with(**limits: Any) -> tuple[Any, dict[str, Any] | None]:
+        body = {"model": "echo", "input": "Hi"}
+        if make is rest_event:
+            told = {"tenant": "acme", "limits": json.dumps(limits)}
+            event = make("POST", "/v1/responses", body, authorizer=told)
+        else:
+            key = deployment.keys.create("acme", limits=limits)
+            event = make("POST", "/v1/responses", body, {"Authorization": f"Bearer {key}"})
+        response = (await (await function.api.invoke(event)).done()).json
+        place = {"pk": {"S": f"T#acme#R#{response['id']}"}, "sk": {"S": "head"}}
+        return response, table.get_item(TableName=deployment.table, Key=place).get("Item")
+
+    response, row = await made_with(retention_days=2)
+    assert row and int(row["expires_at"]["N"]) - response["created_at"] == 2 * 86400
+    response, row = await made_with(zero_retention=True)
+    assert row is None and response["store"] is False
 
 
 async def test_a_spoofed_tenant_changes_nothing(function: Lambda) -> None:
