@@ -23,7 +23,7 @@ from openresponses.routing import Router
 from openresponses.settings import TABLE, Setting, Settings
 from openresponses.store.base import MAX_CHAIN
 
-from . import events, features, fields, hosted
+from . import costs, events, features, fields, hosted
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -320,6 +320,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "endpoints": endpoints,
     "events": stream_events,
     "limits": limits,
+    "costs": costs.table,
     "fidelity-requests": fidelity_requests,
     "fidelity-refusals": fidelity_refusals,
     "request-fields": request_fields,
