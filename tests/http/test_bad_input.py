@@ -108,6 +108,9 @@ WRONG: dict[str, tuple[Json, str, str | set[str]]] = {
     "reference to nothing": ({"input": [{"type": "item_reference", "id": "msg_nowhere"}]}, "input[0].id",
                              "item_not_found"),
     # tools
+    "tool in the form of Chat Completions": (
+        {"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools[0].name", MISSING
+    ),
     "tools an object": ({"tools": {}}, "tools", TYPE),
     "too many tools": ({"tools": [function(f"f{n}") for n in range(129)]}, "tools", VALUE),
     "tool a string": ({"tools": ["f"]}, "tools[0]", TYPE),

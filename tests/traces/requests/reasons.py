@@ -199,7 +199,7 @@ REFUSALS = (
             "input[].output[].file_id"),
     Refusal("gemini", "JSON from an image model", "The model has no JSON mode", "text.format"),
     Refusal("openai", "a `temperature` below 0", "OpenAI refuses it too", "temperature"),
-    Refusal("openai", "a tool in the form of Chat Completions", "OpenAI refuses it too", "tools[].function.name.name"),
+    Refusal("openai", "a tool in the form of Chat Completions", "OpenAI refuses it too", "tools[].name"),
     Refusal("openai", "a result whose call lies in a response that OpenAI stored", "It names no call in the context",
             "input[].call_id"),
 )  # fmt: skip

@@ -75,13 +75,14 @@ class AudioPart(TypedDict):
 
 
 TEXT_PARTS = ("input_text", "output_text", "text", "summary_text", "reasoning_text")
+# Kinds of parts -> members of the union; in brackets, lest an error's path take one for a key of the client's.
 PART_TAGS = {
-    **dict.fromkeys(TEXT_PARTS, "text"),
-    "refusal": "refusal",
-    "input_image": "image",
-    "input_file": "file",
-    "input_video": "video",
-    "input_audio": "audio",
+    **dict.fromkeys(TEXT_PARTS, "<text>"),
+    "refusal": "<refusal>",
+    "input_image": "<image>",
+    "input_file": "<file>",
+    "input_video": "<video>",
+    "input_audio": "<audio>",
 }
 
 
@@ -91,20 +92,20 @@ def part_tag(value: Any) -> str | None:
 
 
 def string_or_list(value: Any) -> str | None:
-    return "string" if isinstance(value, str) else "list" if isinstance(value, list) else None
+    return "<string>" if isinstance(value, str) else "<list>" if isinstance(value, list) else None
 
 
 Part = Annotated[
-    Annotated[TextPart, Tag("text")]
-    | Annotated[RefusalPart, Tag("refusal")]
-    | Annotated[ImagePart, Tag("image")]
-    | Annotated[FilePart, Tag("file")]
-    | Annotated[VideoPart, Tag("video")]
-    | Annotated[AudioPart, Tag("audio")],
+    Annotated[TextPart, Tag("<text>")]
+    | Annotated[RefusalPart, Tag("<refusal>")]
+    | Annotated[ImagePart, Tag("<image>")]
+    | Annotated[FilePart, Tag("<file>")]
+    | Annotated[VideoPart, Tag("<video>")]
+    | Annotated[AudioPart, Tag("<audio>")],
     Discriminator(part_tag),
 ]
 Content = Annotated[
-    Annotated[str, Tag("string")] | Annotated[list[Part], Tag("list")], Discriminator(string_or_list)
+    Annotated[str, Tag("<string>")] | Annotated[list[Part], Tag("<list>")], Discriminator(string_or_list)
 ]
 
 # --------------------------------------------------------------------------- items
@@ -204,17 +205,17 @@ OTHER_ITEMS = (
     "tool_search_output",
 )
 ITEM_TAGS = {
-    "message": "message",
-    "function_call": "function_call",
-    "function_call_output": "tool_output",
-    "custom_tool_call": "custom_tool_call",
-    "custom_tool_call_output": "tool_output",
-    "reasoning": "reasoning",
-    "item_reference": "item_reference",
-    "compaction": "compaction",
-    "compaction_summary": "compaction",
-    "additional_tools": "additional_tools",
-    **dict.fromkeys(OTHER_ITEMS, "other"),
+    "message": "<message>",
+    "function_call": "<function_call>",
+    "function_call_output": "<tool_output>",
+    "custom_tool_call": "<custom_tool_call>",
+    "custom_tool_call_output": "<tool_output>",
+    "reasoning": "<reasoning>",
+    "item_reference": "<item_reference>",
+    "compaction": "<compaction>",
+    "compaction_summary": "<compaction>",
+    "additional_tools": "<additional_tools>",
+    **dict.fromkeys(OTHER_ITEMS, "<other>"),
 }
 
 
@@ -224,7 +225,7 @@ def item_tag(value: Any) -> str | None:
         return None
     kind = value.get("type")
     if kind is None:
-        return "message" if "role" in value else "item_reference" if "id" in value else None
+        return "<message>" if "role" in value else "<item_reference>" if "id" in value else None
     return ITEM_TAGS.get(kind) if isinstance(kind, str) else None
 
 
@@ -257,7 +258,7 @@ class CustomTool(TypedDict):
 
 def inner_tool_tag(value: Any) -> str | None:
     kind = value.get("type") if isinstance(value, dict) else None
-    return kind if kind in ("function", "custom") else None
+    return f"<{kind}>" if kind in ("function", "custom") else None
 
 
 class NamespaceTool(TypedDict):
@@ -267,7 +268,7 @@ class NamespaceTool(TypedDict):
     description: NotRequired[str | None]
     tools: list[
         Annotated[
-            Annotated[FunctionTool, Tag("function")] | Annotated[CustomTool, Tag("custom")],
+            Annotated[FunctionTool, Tag("<function>")] | Annotated[CustomTool, Tag("<custom>")],
             Discriminator(inner_tool_tag),
         ]
     ]
@@ -303,11 +304,11 @@ HOSTED_TOOLS = (
     "tool_search",
 )
 TOOL_TAGS = {
-    "function": "function",
-    "custom": "custom",
-    "namespace": "namespace",
-    "mcp": "mcp",
-    **dict.fromkeys(HOSTED_TOOLS, "hosted"),
+    "function": "<function>",
+    "custom": "<custom>",
+    "namespace": "<namespace>",
+    "mcp": "<mcp>",
+    **dict.fromkeys(HOSTED_TOOLS, "<hosted>"),
 }
 
 
@@ -317,11 +318,11 @@ def tool_tag(value: Any) -> str | None:
 
 
 Tool = Annotated[
-    Annotated[FunctionTool, Tag("function")]
-    | Annotated[CustomTool, Tag("custom")]
-    | Annotated[NamespaceTool, Tag("namespace")]
-    | Annotated[McpTool, Tag("mcp")]
-    | Annotated[HostedTool, Tag("hosted")],
+    Annotated[FunctionTool, Tag("<function>")]
+    | Annotated[CustomTool, Tag("<custom>")]
+    | Annotated[NamespaceTool, Tag("<namespace>")]
+    | Annotated[McpTool, Tag("<mcp>")]
+    | Annotated[HostedTool, Tag("<hosted>")],
     Discriminator(tool_tag),
 ]
 
@@ -335,14 +336,14 @@ class AdditionalTools(TypedDict):
 
 
 Item = Annotated[
-    Annotated[MessageItem, Tag("message")]
-    | Annotated[FunctionCallItem, Tag("function_call")]
-    | Annotated[CustomToolCallItem, Tag("custom_tool_call")]
-    | Annotated[ToolOutputItem, Tag("tool_output")]
-    | Annotated[ReasoningItem, Tag("reasoning")]
-    | Annotated[ItemReference, Tag("item_reference")]
-    | Annotated[CompactionItem, Tag("compaction")]
-    | Annotated[AdditionalTools, Tag("additional_tools")]
-    | Annotated[OtherItem, Tag("other")],
+    Annotated[MessageItem, Tag("<message>")]
+    | Annotated[FunctionCallItem, Tag("<function_call>")]
+    | Annotated[CustomToolCallItem, Tag("<custom_tool_call>")]
+    | Annotated[ToolOutputItem, Tag("<tool_output>")]
+    | Annotated[ReasoningItem, Tag("<reasoning>")]
+    | Annotated[ItemReference, Tag("<item_reference>")]
+    | Annotated[CompactionItem, Tag("<compaction>")]
+    | Annotated[AdditionalTools, Tag("<additional_tools>")]
+    | Annotated[OtherItem, Tag("<other>")],
     Discriminator(item_tag),
 ]

@@ -63,7 +63,7 @@ class StreamOptions(TypedDict):
 
 
 def mode_or_tool(value: Any) -> str | None:
-    return "mode" if isinstance(value, str) else "tool" if isinstance(value, dict) else None
+    return "<mode>" if isinstance(value, str) else "<tool>" if isinstance(value, dict) else None
 
 
 Items = Annotated[list[Item], Field(max_length=MAX_INPUT_ITEMS)]
@@ -76,7 +76,7 @@ class CreateResponse(TypedDict):
     model: NotRequired[str | None]
     input: NotRequired[
         Annotated[
-            Annotated[str, Tag("string")] | Annotated[Items, Tag("list")], Discriminator(string_or_list)
+            Annotated[str, Tag("<string>")] | Annotated[Items, Tag("<list>")], Discriminator(string_or_list)
         ]
         | None
     ]
@@ -87,7 +87,7 @@ class CreateResponse(TypedDict):
     tools: NotRequired[Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None]
     tool_choice: NotRequired[
         Annotated[
-            Annotated[Mode, Tag("mode")] | Annotated[ToolChoice, Tag("tool")], Discriminator(mode_or_tool)
+            Annotated[Mode, Tag("<mode>")] | Annotated[ToolChoice, Tag("<tool>")], Discriminator(mode_or_tool)
         ]
         | None
     ]
