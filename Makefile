@@ -16,7 +16,7 @@ PATH313 := $(addsuffix :,$(firstword $(wildcard $(HOME)/.pyenv/versions/3.13.*/b
 
 CODE := $(wildcard layers/core/openresponses layers/runtime functions scripts tests)
 
-.PHONY: help setup setup-run run test test-slow test-clients test-clients-python clients-python clients-js check format docs lock sam-venv build deploy local-aws clean
+.PHONY: help setup setup-run run test test-slow test-clients test-clients-python clients-python clients-js check format docs lock sam-venv build deploy local-aws verify-aws clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -80,6 +80,9 @@ deploy: ## build, then deploy (the first time with questions: ARGS=--guided)
 local-aws: setup ## the stack on this machine: moto, and sam local in containers (docs/deploying.md)
 	@$(MAKE) --no-print-directory build ARGS= ARCHITECTURE=$$(uname -m | sed s/aarch64/arm64/)
 	@$(BIN)/python -m scripts.local_aws
+
+verify-aws: setup sam-venv ## check in your AWS account what only AWS can show, on a throwaway stack (ARGS=--purge)
+	@$(BIN)/python -m scripts.verify_aws $(ARGS)
 
 clean: ## remove what make made
 	rm -rf $(VENV) $(VENV)-lock $(VENV)-sam $(VENV)-clients $(VENV)-clients-openai2 tests/clients/js/node_modules build dist .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
