@@ -32,11 +32,12 @@ class SseDecoder:
 
     def __init__(self) -> None:
         self._rest = b""
-        self._held: list[bytes] = []  # chunks without a line end, joined when one comes
+        self._held: list[bytes] = []  # chunks without an empty line, joined when one comes
         self._held_bytes = 0
+        self._last = b""  # the last byte fed
 
     def feed(self, chunk: bytes) -> list[Frame]:
-        if b"\n" not in chunk and b"\r" not in chunk and not self._rest.endswith(b"\r"):
+        if not self._has_empty_line(chunk):
             self._hold(chunk)
             return []
         if self._held:
@@ -44,7 +45,8 @@ class SseDecoder:
             self._held.clear()
         elif self._rest:
             chunk = self._rest + chunk
-        half = b"\r" if chunk.endswith(b"\r") else b""  # maybe the first half of a CRLF
+        self._last = chunk[-1:]
+        half = b"\r" if self._last == b"\r" else b""  # maybe the first half of a CRLF
         if b"\r" in chunk:
             chunk = chunk[: len(chunk) - len(half)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *blocks, rest = chunk.split(b"\n\n")
@@ -53,9 +55,16 @@ class SseDecoder:
         self._check(len(rest))
         return [frame for block in blocks if (frame := read_event(block))]
 
+    def _has_empty_line(self, chunk: bytes) -> bool:
+        """Whether an event may end in this chunk: two line ends follow each other, CRLF being one."""
+        if b"\n\n" in chunk or b"\n\r" in chunk or b"\r\r" in chunk:
+            return True
+        return self._last == b"\r" or (self._last == b"\n" and chunk[:1] in (b"\n", b"\r"))
+
     def _hold(self, chunk: bytes) -> None:
         self._held.append(chunk)
         self._held_bytes += len(chunk)
+        self._last = chunk[-1:] or self._last
         self._check(len(self._rest) + self._held_bytes)
 
     def _check(self, size: int) -> None:
@@ -66,7 +75,7 @@ class SseDecoder:
         """What a stream that ends without a blank line still holds: providers do end so."""
         rest, self._rest = b"".join([self._rest, *self._held]), b""
         self._held.clear()
-        frame = read_event(rest.replace(b"\r", b"\n"))
+        frame = read_event(rest.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
         return [frame] if frame else []
 
 
@@ -93,16 +102,24 @@ class NdjsonDecoder:
     """Feeds on chunks of newline-delimited JSON and gives ("", line) of each line that is complete."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest: list[bytes] = []  # of a line whose end has not come
+        self._size = 0
 
     def feed(self, chunk: bytes) -> list[Frame]:
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        if len(self._rest) > MAX_FRAME_BYTES:
+        *lines, rest = chunk.split(b"\n")
+        if lines:
+            lines[0] = b"".join([*self._rest, lines[0]])
+            self._rest.clear()
+            self._size = 0
+        self._rest.append(rest)
+        self._size += len(rest)
+        if self._size > MAX_FRAME_BYTES:
             raise FrameTooLarge
         return [("", stripped) for line in lines if (stripped := line.strip(BLANK))]
 
     def end(self) -> list[Frame]:
-        rest, self._rest = self._rest.strip(BLANK), b""
+        rest = b"".join(self._rest).strip(BLANK)
+        self._rest.clear()
         return [("", rest)] if rest else []
 
 
