@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.clients import test_openai_python
+from tests.clients import test_openai_agents, test_openai_python
 from tests.clients.conftest import *  # noqa: F403 - its fixtures
-from tests.http import test_bad_input, test_history
+from tests.http import test_bad_input, test_conversations, test_history, test_idempotency, test_quickstart
 
 from .again import again
 
@@ -19,4 +19,9 @@ def more_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 globals().update(again(test_bad_input))
 globals().update(again(test_history))
+globals().update(again(test_quickstart))
+globals().update(again(test_conversations))
+# Its worker is another function, which is not started here.
+globals().update(again(test_idempotency, without=("test_a_background_response_is_queued_once",)))
 globals().update(again(test_openai_python))
+globals().update(again(test_openai_agents))
