@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from ..protocol.errors import ApiError
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The request's body; ApiError if it is over `limit` bytes or compressed."""
+    """The request's body; ApiError if it is over `limit` bytes, compressed or cut."""
     too_large = ApiError("request_too_large", f"The request body is over {limit} bytes.")
     encoding = request.headers.get("content-encoding", "identity")
     if encoding != "identity":
@@ -17,9 +17,12 @@ async def read_body(request: Request, limit: int) -> bytes:
     if declared.isdigit() and int(declared) > limit:
         raise too_large
     pieces, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise too_large
-        pieces.append(chunk)
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise too_large
+            pieces.append(chunk)
+    except ClientDisconnect:  # no fault of ours: nobody is there to be told
+        raise ApiError("invalid_json", "The request body ended before it was complete.") from None
     return b"".join(pieces)
