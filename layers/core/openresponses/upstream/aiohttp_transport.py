@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import aiohttp
 import httpx
+from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp import AiohttpTransport
+from httpx_aiohttp.transport import AiohttpResponseStream
+
+
+class Stream(AiohttpResponseStream):
+    """A body. All that can break it is a transport error of httpx's."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._aiohttp_response.content.iter_chunked(self.CHUNK_SIZE):
+                yield chunk
+        except (aiohttp.ClientError, HttpProcessingError) as error:
+            raise httpx.ReadError("The answer broke.") from error
 
 
 class Transport(AiohttpTransport):
@@ -12,9 +27,12 @@ class Transport(AiohttpTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         try:
-            return await super().handle_async_request(request)
-        except aiohttp.ClientError as error:
+            response = await super().handle_async_request(request)
+        except (aiohttp.ClientError, HttpProcessingError) as error:
             raise httpx.RemoteProtocolError("The answer is no HTTP.") from error
+        if isinstance(response.stream, AiohttpResponseStream):
+            response.stream = Stream(response.stream._aiohttp_response)
+        return response
 
 
 def transport(*, behind_proxy: bool) -> httpx.AsyncBaseTransport:
