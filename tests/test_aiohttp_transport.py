@@ -32,6 +32,7 @@ class Content:
         aiohttp.ClientPayloadError("cut"),
         aiohttp.ServerDisconnectedError(),
         aiohttp.ClientOSError("reset"),
+        RuntimeError("Connection closed."),
     ],
 )
 async def test_a_body_that_breaks_is_a_transport_error(error: Exception) -> None:

@@ -10,6 +10,9 @@ from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import AiohttpResponseStream
 
+# RuntimeError: a body is read on after its connection was closed for what came in it.
+BROKEN = (aiohttp.ClientError, HttpProcessingError, RuntimeError)
+
 
 class Stream(AiohttpResponseStream):
     """A body. All that can break it is a transport error of httpx's."""
@@ -18,7 +21,7 @@ class Stream(AiohttpResponseStream):
         try:
             async for chunk in self._aiohttp_response.content.iter_chunked(self.CHUNK_SIZE):
                 yield chunk
-        except (aiohttp.ClientError, HttpProcessingError) as error:
+        except BROKEN as error:
             raise httpx.ReadError("The answer broke.") from error
 
 
