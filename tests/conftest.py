@@ -14,7 +14,9 @@ from .traces.report import TABLES, TAGS_OPTION, results_of, table
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(TAGS_OPTION, action="store_true", help="the replay's table by tag too, not by provider only")
+    parser.addoption(
+        TAGS_OPTION, action="store_true", help="the replay's table by tag too, not by provider only"
+    )
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

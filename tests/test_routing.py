@@ -326,7 +326,11 @@ async def test_endpoint(
     tmp_path: Path, provider: str, environ: dict[str, str], base_url: str, headers: dict[str, str]
 ) -> None:
     given = router(tmp_path)
-    assert await given.endpoint(given.providers[provider], EnvironmentSecrets(environ)) == (base_url, headers, None)
+    assert await given.endpoint(given.providers[provider], EnvironmentSecrets(environ)) == (
+        base_url,
+        headers,
+        None,
+    )
 
 
 @pytest.mark.parametrize(

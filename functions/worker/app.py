@@ -51,9 +51,7 @@ async def make_services() -> Services:
     upstream = Upstream(settings.connect_timeout)
     tools = load_tools(router.tools, secrets)
     telemetry = CloudWatchTelemetry()
-    return Services(
-        settings, router, secrets, store, upstream, tools, telemetry=telemetry, sealer=sealer
-    )
+    return Services(settings, router, secrets, store, upstream, tools, telemetry=telemetry, sealer=sealer)
 
 
 async def nobody(tenant: str, response_id: str) -> None:

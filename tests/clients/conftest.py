@@ -18,5 +18,7 @@ def client(gateway: Gateway) -> Iterator[openai.OpenAI]:
 
 @pytest.fixture
 async def async_client(gateway: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with openai.AsyncOpenAI(base_url=f"{gateway.base_url}/v1", api_key="unused", max_retries=0) as client:
+    async with openai.AsyncOpenAI(
+        base_url=f"{gateway.base_url}/v1", api_key="unused", max_retries=0
+    ) as client:
         yield client

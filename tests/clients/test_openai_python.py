@@ -44,7 +44,10 @@ def test_stream(gateway: Gateway, client: openai.OpenAI, dialect: str) -> None:
     events = list(client.responses.create(model=MODELS[dialect], input="Stream.", stream=True))
     assert events[0].type == "response.created"
     assert events[-1].type == "response.completed"
-    assert "".join(event.delta for event in events if event.type == "response.output_text.delta") == "Streaming works."
+    assert (
+        "".join(event.delta for event in events if event.type == "response.output_text.delta")
+        == "Streaming works."
+    )
     thoughts = [event.delta for event in events if event.type == "response.reasoning_summary_text.delta"]
     assert "".join(thoughts) == "Let me see."
     assert events[-1].response.output_text == "Streaming works."
@@ -53,7 +56,9 @@ def test_stream(gateway: Gateway, client: openai.OpenAI, dialect: str) -> None:
 @every_route
 def test_stream_helper(gateway: Gateway, client: openai.OpenAI, dialect: str) -> None:
     """The accumulating helper, which fails on events that it does not know or that come out of order."""
-    gateway.scenario(says(dialect, "One moment.", calls=[("get_time", {"zone": "UTC"})], reasoning="Time, then."))
+    gateway.scenario(
+        says(dialect, "One moment.", calls=[("get_time", {"zone": "UTC"})], reasoning="Time, then.")
+    )
     with client.responses.stream(model=MODELS[dialect], input="What time is it?", tools=TOOLS) as stream:
         kinds = {event.type for event in stream}
         final = stream.get_final_response()
@@ -136,7 +141,11 @@ def test_reasoning_state_round_trip(gateway: Gateway, client: openai.OpenAI, dia
     assert thought.encrypted_content
     [call] = [item for item in first.output if isinstance(item, ResponseFunctionToolCall)]
     result: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "12:00"}
-    history: Any = [{"role": "user", "content": "Time?"}, *(item.model_dump() for item in first.output), result]
+    history: Any = [
+        {"role": "user", "content": "Time?"},
+        *(item.model_dump() for item in first.output),
+        result,
+    ]
     for given in ({"input": history}, {"input": [result], "previous_response_id": first.id}):
         second = client.responses.create(
             model=MODELS[dialect], tools=TOOLS, reasoning={"effort": "low"}, max_output_tokens=4096, **given
@@ -203,7 +212,9 @@ def test_typed_errors(
 def test_failure_in_mid_stream(gateway: Gateway, client: openai.OpenAI, dialect: str) -> None:
     """The SDK raises on the error event; whoever only looks at responses sees `failed`."""
     body = says(dialect, "This sentence is never finished.").body
-    gateway.scenario(Answer(body[: len(body) // 2], content_type=says(dialect, "x").content_type, ending="abort"))
+    gateway.scenario(
+        Answer(body[: len(body) // 2], content_type=says(dialect, "x").content_type, ending="abort")
+    )
     with pytest.raises(openai.APIError):
         list(client.responses.create(model=MODELS[dialect], input="x", stream=True))
 

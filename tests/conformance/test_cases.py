@@ -144,7 +144,8 @@ def test_a_conversation_across_providers(gateway: Gateway, stream: bool) -> None
     for n, dialect in enumerate(MODELS):
         call = ("get_weather", {"location": f"city {n}"})
         scenario = gateway.scenario(
-            says(dialect, f"looking {n}", calls=[call], reasoning=f"thought {n}"), says(dialect, f"answer {n}")
+            says(dialect, f"looking {n}", calls=[call], reasoning=f"thought {n}"),
+            says(dialect, f"answer {n}"),
         )
         body: Json = {"model": MODELS[dialect], "input": f"question {n}", "tools": [WEATHER]}
         body["previous_response_id"] = previous

@@ -264,7 +264,7 @@ def test_paths_that_are_named_exist() -> None:
 
 def test_commands_that_are_named_exist() -> None:
     told = subprocess.run([sys.executable, "-m", "openresponses", "--help"], capture_output=True, text=True)
-    commands = set(re.findall(r"^ {4}(\w+) ", told.stdout, re.MULTILINE))
+    commands = set(re.findall(r"^ {4}(\w+)(?: |$)", told.stdout, re.MULTILINE))
     assert "serve" in commands
     for page in PAGES:
         text = "\n".join([*code_of(page), *(block for _, block in FENCE.findall(page.read_text()))])

@@ -31,7 +31,7 @@ SEARCH = {"type": "web_search_call", "status": "completed", "action": {"type": "
 def assemble(deltas: list[base.Delta], *, end: str = "finish", **options: Any) -> tuple[list[Json], Json]:
     """The events of an answer made of `deltas`, and the response as stored."""
     response = new_response(new_response_id(), {"model": "m"}, 1)
-    chosen = {"provider": "anthropic", "include": STATE, "clock": lambda: 2.0} | options
+    chosen: dict[str, Any] = {"provider": "anthropic", "include": STATE, "clock": lambda: 2.0} | options
     assembler = Assembler(response, **chosen)
     for delta in deltas:
         assembler.apply(delta)

@@ -109,7 +109,11 @@ def test_a_hosted_tool_runs_inside_the_turn(gateway: Gateway, route: str, stream
 
 
 def test_several_at_once_and_in_the_order_of_the_calls(gateway: Gateway) -> None:
-    calls = [("add", {"first": 1}), ("weather", {"city": "Bern"}), ("add", {"first": 10, "second": 10})]
+    calls: list[tuple[str, Json]] = [
+        ("add", {"first": 1}),
+        ("weather", {"city": "Bern"}),
+        ("add", {"first": 10, "second": 10}),
+    ]
     gateway.scenario(says("anthropic", calls=calls), says("anthropic", "Done."))
     told = gateway.ask(
         {"model": MODELS["anthropic"], "input": "go", "tools": hosted("add", "weather")}, stream=True

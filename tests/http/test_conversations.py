@@ -39,7 +39,7 @@ def test_every_method_of_the_sdk(sdk: openai.OpenAI) -> None:
     assert texts(sdk.conversations.items.list(conversation.id)) == ["three", "two", "one"]
     first = sdk.conversations.items.list(conversation.id, order="asc", limit=1)
     assert first.has_more
-    assert [item.content[0].text for item in first] == ["one", "two", "three"], "the SDK follows the pages"  # type: ignore[union-attr]
+    assert [item.content[0].text for item in first] == ["one", "two", "three"], "the SDK follows the pages"  # type: ignore[union-attr,index]
     item = listed.data[1]
     assert item.id and sdk.conversations.items.retrieve(item.id, conversation_id=conversation.id) == item
     assert sdk.conversations.items.delete(item.id, conversation_id=conversation.id).id == conversation.id

@@ -17,7 +17,7 @@ STATE = "reasoning.encrypted_content"
 
 
 def sent_text(request: Any) -> str:
-    return request.body.decode()
+    return str(request.body.decode())
 
 
 @pytest.mark.parametrize("second", ROUTES)

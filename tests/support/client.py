@@ -45,7 +45,9 @@ class Client:
 
     def ask(self, body: Json, *, stream: bool = False, headers: dict[str, str] | None = None) -> Told:
         """One turn, its answer checked in form."""
-        reply = self.http.post(f"{self.base_url}/v1/responses", json={**body, "stream": stream}, headers=headers)
+        reply = self.http.post(
+            f"{self.base_url}/v1/responses", json={**body, "stream": stream}, headers=headers
+        )
         assert reply.headers.get("x-request-id"), "no x-request-id"
         if reply.status_code != 200:
             return Told(reply.status_code, reply.headers, error=checked_error(reply))

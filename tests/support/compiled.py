@@ -18,8 +18,10 @@ TYPES: dict[str, Check] = {
     "boolean": lambda value: isinstance(value, bool),
     "null": lambda value: value is None,
     "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
-    "integer": lambda value: not isinstance(value, bool)
-    and (isinstance(value, int) or (isinstance(value, float) and value.is_integer())),
+    "integer": lambda value: (
+        not isinstance(value, bool)
+        and (isinstance(value, int) or (isinstance(value, float) and value.is_integer()))
+    ),
 }
 # Keywords that say nothing about what is valid.
 REMARKS = {"description", "title", "default", "example", "examples", "format", "discriminator", "components", "then",
@@ -50,7 +52,9 @@ class Compiler:
             target: Any = self.document
             for step in ref.removeprefix("#/").split("/"):
                 target = target[step]
-            self.refs[ref] = lambda value: self.refs[ref](value)  # while it is compiled: a schema may contain itself
+            self.refs[ref] = lambda value: self.refs[ref](
+                value
+            )  # while it is compiled: a schema may contain itself
             self.refs[ref] = self.compile(target)
         return lambda value: self.refs[ref](value)
 
@@ -82,8 +86,9 @@ class Compiler:
     def _additionalProperties(self, schema: Any, parent: Json) -> Check:
         check = self.compile(schema)
         known = set(parent.get("properties", ()))
-        return lambda value: not isinstance(value, dict) or all(
-            check(part) for name, part in value.items() if name not in known
+        return lambda value: (
+            not isinstance(value, dict)
+            or all(check(part) for name, part in value.items() if name not in known)
         )
 
     def _items(self, schema: Json, _: Json) -> Check:

@@ -13,13 +13,21 @@ from .schema import check_event, check_response
 
 Json = dict[str, Any]
 
-TERMINAL = {"response.completed": "completed", "response.incomplete": "incomplete", "response.failed": "failed"}
+TERMINAL = {
+    "response.completed": "completed",
+    "response.incomplete": "incomplete",
+    "response.failed": "failed",
+}
 
 # delta event → (its done event, the done event's field, what the piece belongs to)
 TEXTS = {
     "response.output_text.delta": ("response.output_text.done", "text", "content_index"),
     "response.refusal.delta": ("response.refusal.done", "refusal", "content_index"),
-    "response.reasoning_summary_text.delta": ("response.reasoning_summary_text.done", "text", "summary_index"),
+    "response.reasoning_summary_text.delta": (
+        "response.reasoning_summary_text.done",
+        "text",
+        "summary_index",
+    ),
     "response.reasoning_text.delta": ("response.reasoning_text.done", "text", "content_index"),
     "response.reasoning.delta": ("response.reasoning.done", "text", "content_index"),
     "response.function_call_arguments.delta": ("response.function_call_arguments.done", "arguments", None),
@@ -34,7 +42,11 @@ OURS = {delta for delta in TEXTS if not delta.startswith(("response.mcp", "respo
 
 PARTS = {
     "response.content_part.added": ("response.content_part.done", "content_index", "content"),
-    "response.reasoning_summary_part.added": ("response.reasoning_summary_part.done", "summary_index", "summary"),
+    "response.reasoning_summary_part.added": (
+        "response.reasoning_summary_part.done",
+        "summary_index",
+        "summary",
+    ),
 }
 PART_DONES = {done: (added, place, array) for added, (done, place, array) in PARTS.items()}
 
@@ -63,7 +75,9 @@ def parse(body: bytes) -> list[Json]:
     must(records.pop() == "data: [DONE]", "the last record is not data: [DONE]")
     for record in records:
         lines = record.split("\n")
-        must(len(lines) == 2 and lines[0].startswith("event: ") and lines[1].startswith("data: "), record[:200])
+        must(
+            len(lines) == 2 and lines[0].startswith("event: ") and lines[1].startswith("data: "), record[:200]
+        )
         event = json.loads(lines[1][6:])
         must(lines[0][7:] == event["type"], f"event: {lines[0][7:]} but type {event['type']}")
         events.append(event)
@@ -152,13 +166,20 @@ class Walk:
             must(event["annotation_index"] == len(so_far), "annotation_index is not the next")
             so_far.append(event["annotation"])
         else:
-            must(kind.startswith(f"response.{held.item['type']}"), f"{kind} in an item of type {held.item['type']}")
+            must(
+                kind.startswith(f"response.{held.item['type']}"),
+                f"{kind} in an item of type {held.item['type']}",
+            )
 
     def part_added(self, held: Open, place: str, event: Json) -> None:
         index = event[place]
-        must(not any(part is not None for part in held.parts.values()), "a part is added while another is open")
+        must(
+            not any(part is not None for part in held.parts.values()), "a part is added while another is open"
+        )
         must(index == sum(1 for name, _ in held.parts if name == place), f"{place} {index} is not the next")
-        must(not (event["part"].get("text") or event["part"].get("refusal")), "an added part already has text")
+        must(
+            not (event["part"].get("text") or event["part"].get("refusal")), "an added part already has text"
+        )
         held.parts[place, index] = event["part"]
 
     def part_done(self, held: Open, place: str, event: Json) -> None:
@@ -167,24 +188,39 @@ class Walk:
         part = event["part"]
         must(part["type"] == held.parts[place, index]["type"], "a part changed its type")  # type: ignore[index]
         text = part.get("text", part.get("refusal"))
-        texts = [said for (delta, at), said in held.finished.items() if at == index and TEXTS[delta][2] == place]
+        texts = [
+            said for (delta, at), said in held.finished.items() if at == index and TEXTS[delta][2] == place
+        ]
         must(texts == [text], f"a part of {text!r:.80} was told as {texts!r:.200}")
         if part["type"] == "output_text":
-            must(part["annotations"] == held.annotations.get(index, []), "the part's annotations are not those told")
+            must(
+                part["annotations"] == held.annotations.get(index, []),
+                "the part's annotations are not those told",
+            )
         held.parts[place, index] = None
         held.done_parts[place, index] = part
 
     def needs_part(self, held: Open, place: str | None, event: Json) -> None:
         if place:
-            must(held.parts.get((place, event[place])) is not None, f"{event['type']} outside of an open part")
+            must(
+                held.parts.get((place, event[place])) is not None, f"{event['type']} outside of an open part"
+            )
 
     def item_done(self, event: Json) -> None:
         index, item = event["output_index"], event["item"]
         must(index in self.opened, f"output_item.done without added (output_index {index})")
         held = self.opened.pop(index)
-        must((item["id"], item["type"]) == (held.item["id"], held.item["type"]), "an item changed its id or type")
-        must(item.get("status") not in ("in_progress", None), f"a done {item['type']} has status {item.get('status')}")
-        must(not any(part is not None for part in held.parts.values()), "an item is done while a part is open")
+        must(
+            (item["id"], item["type"]) == (held.item["id"], held.item["type"]),
+            "an item changed its id or type",
+        )
+        must(
+            item.get("status") not in ("in_progress", None),
+            f"a done {item['type']} has status {item.get('status')}",
+        )
+        must(
+            not any(part is not None for part in held.parts.values()), "an item is done while a part is open"
+        )
         for key in held.texts:
             # a hosted tool's item that was cut has no end of its own to tell
             cut = item.get("status") == "incomplete" and key[0] not in OURS
@@ -197,8 +233,13 @@ class Walk:
             if item["type"] == kind:
                 delta = f"response.{kind}_{name}.delta"
                 must((delta, None) in held.finished, f"a {kind} without its {name}.done")
-                must(item[name] == held.finished[delta, None], f"{name} of a done {kind} is not what was told")
-                must(item["name"] == held.item["name"] and item["call_id"] == held.item["call_id"], "a call changed")
+                must(
+                    item[name] == held.finished[delta, None], f"{name} of a done {kind} is not what was told"
+                )
+                must(
+                    item["name"] == held.item["name"] and item["call_id"] == held.item["call_id"],
+                    "a call changed",
+                )
         self.done[index] = item
 
 
@@ -209,8 +250,14 @@ def check_stream(events: list[Json], *, error_event: bool = True) -> Json:
     """
     for number, event in enumerate(events):
         check_event(event)
-        must(event["sequence_number"] == number, f"sequence_number {event['sequence_number']} at place {number}")
-    must([event["type"] for event in events[:2]] == ["response.created", "response.in_progress"], "it begins wrong")
+        must(
+            event["sequence_number"] == number,
+            f"sequence_number {event['sequence_number']} at place {number}",
+        )
+    must(
+        [event["type"] for event in events[:2]] == ["response.created", "response.in_progress"],
+        "it begins wrong",
+    )
     must(events[0]["response"]["status"] == "queued", "created is not queued")
     must(events[1]["response"]["status"] == "in_progress", "in_progress is not in_progress")
     *middle, last = events[2:]
@@ -228,10 +275,16 @@ def check_stream(events: list[Json], *, error_event: bool = True) -> Json:
     for event in middle:
         walk.step(event)
     must(not walk.opened, f"items left open: {sorted(walk.opened)}")
-    must(response["output"] == [walk.done[n] for n in sorted(walk.done)], "the output is not the items that were told")
+    must(
+        response["output"] == [walk.done[n] for n in sorted(walk.done)],
+        "the output is not the items that were told",
+    )
     for event in events[:2]:
         must(event["response"]["id"] == response["id"], "the response changed its id")
-        must(event["response"]["output"] == [] and event["response"]["usage"] is None, "an early snapshot is not empty")
+        must(
+            event["response"]["output"] == [] and event["response"]["usage"] is None,
+            "an early snapshot is not empty",
+        )
         must(event["response"]["completed_at"] is None, "an early snapshot is completed")
     # There is no event type for a cancelled response: it ends with response.incomplete.
     cancelled = last["type"] == "response.incomplete" and response["status"] == "cancelled"
@@ -246,7 +299,10 @@ def check_end(response: Json, status: str | None = None) -> None:
     must(status in (*TERMINAL.values(), "cancelled"), f"status {status} at the end")
     must(response["status"] == status, f"status {response['status']} in response.{status}")
     must((response["error"] is not None) == (status == "failed"), "error and status contradict each other")
-    must((response["incomplete_details"] is not None) == (status == "incomplete"), "incomplete_details and status")
+    must(
+        (response["incomplete_details"] is not None) == (status == "incomplete"),
+        "incomplete_details and status",
+    )
     must((response["completed_at"] is not None) == (status == "completed"), "completed_at and status")
     for place, item in enumerate(response["output"]):
         must(item["status"] != "in_progress", "an item is still in progress")
@@ -255,7 +311,14 @@ def check_end(response: Json, status: str | None = None) -> None:
             must(status in PARTIAL, f"an incomplete item in a {status} response")
     ids = [item["id"] for item in response["output"]]
     must(len(set(ids)) == len(ids), "item ids are not unique")
-    calls = [item["call_id"] for item in response["output"] if item["type"] in ("function_call", "custom_tool_call")]
+    calls = [
+        item["call_id"]
+        for item in response["output"]
+        if item["type"] in ("function_call", "custom_tool_call")
+    ]
     must(len(set(calls)) == len(calls), "call_ids are not unique")
     if usage := response["usage"]:
-        must(usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"], "total_tokens is not the sum")
+        must(
+            usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"],
+            "total_tokens is not the sum",
+        )

@@ -58,7 +58,9 @@ ITEMS: dict[str, Json] = {
 
 ANNOTATIONS: dict[str, Json] = {
     "file_citation": shape(file_id=STRING, index=INTEGER),
-    "container_file_citation": shape(container_id=STRING, file_id=STRING, start_index=INTEGER, end_index=INTEGER),
+    "container_file_citation": shape(
+        container_id=STRING, file_id=STRING, start_index=INTEGER, end_index=INTEGER
+    ),
     "file_path": shape(file_id=STRING, index=INTEGER),
 }
 
@@ -87,7 +89,9 @@ EVENTS: dict[str, Json] = {
     "response.custom_tool_call_input.done": of_item(input=STRING),
     "response.code_interpreter_call_code.delta": of_item(delta=STRING),
     "response.code_interpreter_call_code.done": of_item(code=STRING),
-    "response.image_generation_call.partial_image": of_item(partial_image_b64=STRING, partial_image_index=INTEGER),
+    "response.image_generation_call.partial_image": of_item(
+        partial_image_b64=STRING, partial_image_index=INTEGER
+    ),
     "response.mcp_call_arguments.delta": of_item(delta=STRING),
     "response.mcp_call_arguments.done": of_item(arguments=STRING),
     "response.apply_patch_call_operation_diff.delta": of_item(delta=STRING),
@@ -121,7 +125,12 @@ CORRECTIONS: dict[tuple[str, ...], Json] = {
 }
 
 # Where the gateway promises more than the file asks for.
-PROMISED = {"ReasoningBody": "status", "CompactionBody": "status", "OutputTextContent": "logprobs", "Error": "type"}
+PROMISED = {
+    "ReasoningBody": "status",
+    "CompactionBody": "status",
+    "OutputTextContent": "logprobs",
+    "Error": "type",
+}
 
 
 @cache
@@ -147,7 +156,9 @@ def spec() -> Json | None:
         "else": choices,
     }
     extend(schemas["AllowedToolChoice"]["properties"]["tools"]["items"], TOOLS)
-    return {"components": {"schemas": {name: told_apart(schema, schemas) for name, schema in schemas.items()}}}
+    return {
+        "components": {"schemas": {name: told_apart(schema, schemas) for name, schema in schemas.items()}}
+    }
 
 
 def extend(union: Json, kinds: dict[str, Json]) -> None:
@@ -240,4 +251,3 @@ def check_error(body: Json) -> None:
     """An HTTP error's body."""
     assert set(body) == {"error"}, body
     check("ErrorPayload", body["error"])
-

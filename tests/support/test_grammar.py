@@ -26,7 +26,14 @@ USAGE = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3, "input_tokens
          "output_tokens_details": {"reasoning_tokens": 0}}  # fmt: skip
 PART = {"type": "output_text", "text": "Hi there", "annotations": [], "logprobs": []}
 MESSAGE = {"id": "msg_1", "type": "message", "status": "completed", "role": "assistant", "content": [PART]}
-CALL = {"id": "fc_1", "type": "function_call", "status": "completed", "call_id": "c1", "name": "f", "arguments": "{}"}
+CALL = {
+    "id": "fc_1",
+    "type": "function_call",
+    "status": "completed",
+    "call_id": "c1",
+    "name": "f",
+    "arguments": "{}",
+}
 
 
 def legal() -> list[Json]:

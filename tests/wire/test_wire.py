@@ -101,7 +101,9 @@ def test_request(gateway: Gateway, case: Path, stream: bool) -> None:
     assert received.path in (expected["path"], VERSION.match(received.path)[0] + expected["path"]  # type: ignore[index]
                              if VERSION.match(received.path) else "")  # fmt: skip
     assert received.json == expected["body"]
-    assert list(received.json) == list(expected["body"]), "the keys' order is part of the case: caches depend on it"
+    assert list(received.json) == list(expected["body"]), (
+        "the keys' order is part of the case: caches depend on it"
+    )
 
 
 def test_streaming_and_not_agree(gateway: Gateway, case: Path) -> None:
@@ -131,7 +133,9 @@ def test_byte_by_byte(gateway: Gateway, case: Path, pause: float) -> None:
     assert comparable(pieces.response) == comparable(whole.response)
 
 
-@pytest.mark.parametrize("cuts", [FAST_CUTS, pytest.param(SLOW_CUTS, marks=pytest.mark.slow)], ids=["fast", "slow"])
+@pytest.mark.parametrize(
+    "cuts", [FAST_CUTS, pytest.param(SLOW_CUTS, marks=pytest.mark.slow)], ids=["fast", "slow"]
+)
 def test_cut_in_two(gateway: Gateway, case: Path, cuts: int) -> None:
     body = answer_of(case).body
     whole = comparable(ask(gateway, case, stream=True).response)

@@ -83,4 +83,3 @@ class Jobs(Protocol):
     async def expired(self, limit: int) -> list[tuple[str, str]]:
         """Tenants and ids of responses whose lease has expired."""
         ...
-
