@@ -65,7 +65,7 @@ class Idempotent:
     def around(self, reply: Reply, response_id: str) -> Reply:
         """`reply`; afterwards the key stands for its response, or is free again if the reply was an error.
 
-        Where the reply is one JSON object, it stands before the client has it: who asks again at once is answered.
+        That is settled before the client has the last of it: who asks again at once is answered.
         """
 
         async def replied(scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,9 +75,9 @@ class Idempotent:
                 nonlocal status, settled
                 if message["type"] == "http.response.start":
                     status = message["status"]
-                    if not streams(message):
-                        settled = True
-                        await self._settle(status, response_id)
+                elif not message.get("more_body") and not settled:
+                    settled = True
+                    await self._settle(status, response_id)
                 await send(message)
 
             try:
@@ -97,11 +97,6 @@ class Idempotent:
                 await self._keys.release(self._tenant, self._key)
         except StoreUnavailable as error:  # the answer matters more; the claim ends by itself
             log.warning("idempotency key not settled: %s", error)
-
-
-def streams(start: Message) -> bool:
-    headers = start["headers"]
-    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
 
 
 def replayed(response: Json, *, streaming: bool) -> Response:
