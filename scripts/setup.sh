@@ -69,5 +69,7 @@ echo "Installing $lock into $venv (this once) ..."
 if [ "$editable" ]; then
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . ||
         fail "openresponses itself could not be installed into $venv: see above."
+    # Else the first start compiles, and every start where PYTHONDONTWRITEBYTECODE is set.
+    "$venv/bin/python" -m compileall -q layers/core/openresponses || true
 fi
 cp "$lock" "$note"
