@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from openresponses.adapters.anthropic import schema
@@ -22,8 +22,9 @@ def accepts(given: Json, instance: Any) -> bool:
 
 
 @given(parameters=SCHEMAS, instances=st.lists(OBJECTS, min_size=1, max_size=8))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_an_input_schema_accepts_the_same_arguments(parameters: Json, instances: list[Json]) -> None:
+    assume(is_object(parameters))  # the gateway refuses others: arguments are an object
     made, wrapped = schema.input_schema(parameters)
     assert made["type"] == "object" and not any(key in made for key in COMBINATORS)
     Draft202012Validator.check_schema(made)
@@ -34,13 +35,23 @@ def test_an_input_schema_accepts_the_same_arguments(parameters: Json, instances:
 
 
 @given(answer=SCHEMAS, instances=st.lists(INSTANCES | OBJECTS, min_size=1, max_size=8))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_an_answers_schema_accepts_the_same_answers(answer: Json, instances: list[Any]) -> None:
     made, wrapped = schema.answer_schema(answer)
     assert made["type"] == "object" and not any(key in made for key in COMBINATORS)
     for instance in instances:
         sent = {schema.WRAPPER: instance} if wrapped else instance
         assert accepts(made, sent) == accepts(answer, instance), (made, instance)
+
+
+def is_object(parameters: Json) -> bool:
+    """Whether the root, or what it refers to, may be an object."""
+    root = parameters
+    for _ in range(5):
+        if "$ref" not in root:
+            break
+        root = parameters.get("$defs", {}).get(root["$ref"].rpartition("/")[2], {})
+    return bool(root.get("type", "object") == "object")
 
 
 def closed(answer: Json) -> Json:
@@ -54,7 +65,7 @@ def closed(answer: Json) -> Json:
 
 
 @given(answer=SCHEMAS.map(closed), instances=st.lists(OBJECTS, min_size=1, max_size=8))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_what_is_enforced_is_the_schema_itself(answer: Json, instances: list[Any]) -> None:
     made = schema.enforceable(answer)
     if made is None:

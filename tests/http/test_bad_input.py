@@ -108,6 +108,11 @@ WRONG: dict[str, tuple[Json, str, str | set[str]]] = {
     "reference to nothing": ({"input": [{"type": "item_reference", "id": "msg_nowhere"}]}, "input[0].id",
                              "item_not_found"),
     # tools
+    "tool parameters that refer to a number": (
+        {"tools": [function(parameters={"$ref": "#/$defs/N", "$defs": {"N": {"type": "integer"}}})]},
+        "tools[0].parameters.type",
+        VALUE,
+    ),
     "tool in the form of Chat Completions": (
         {"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools[0].name", MISSING
     ),

@@ -235,10 +235,25 @@ def _check_parameters(parameters: Json, place: str) -> None:
             f"'{place}' is {size} bytes; at most {MAX_TOOL_SCHEMA_BYTES} are allowed.",
             param=place,
         )
-    if parameters.get("type", "object") != "object":
+    if _root(parameters).get("type", "object") != "object":
         raise ApiError(
             "invalid_value", f"'{place}' must be a JSON Schema of type 'object'.", param=f"{place}.type"
         )
+
+
+def _root(schema: Json) -> Json:
+    """The schema, or what its root refers to within itself."""
+    root: Any = schema
+    for _ in range(10):
+        reference = root.get("$ref")
+        if not isinstance(reference, str) or not reference.startswith("#/"):
+            break
+        root = schema
+        for step in reference[2:].split("/"):
+            root = root.get(step) if isinstance(root, dict) else None
+        if not isinstance(root, dict):
+            return {}
+    return root  # type: ignore[no-any-return]
 
 
 def _check_text_format(request: Json) -> None:
