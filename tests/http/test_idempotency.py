@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -93,14 +94,19 @@ def test_a_replayed_failure(gateway: Gateway) -> None:
     assert two.response == one.response
 
 
+def finished(gateway: Gateway, response_id: str) -> None:
+    """Waits for a background response: it must not call the next test's provider."""
+    while gateway.get(f"/responses/{response_id}").json()["status"] in ("queued", "in_progress"):
+        time.sleep(0.02)
+
+
 def test_a_background_response_is_queued_once(gateway: Gateway) -> None:
     scenario = gateway.scenario(says("anthropic", "Hello"))
     body = {**BODY, "background": True}
     one = gateway.http.post(f"{gateway.base_url}/v1/responses", json=body, headers=keyed("queued"))
     two = gateway.http.post(f"{gateway.base_url}/v1/responses", json=body, headers=keyed("queued"))
     assert one.json()["id"] == two.json()["id"]
-    while gateway.get(f"/responses/{one.json()['id']}").json()["status"] in ("queued", "in_progress"):
-        pass
+    finished(gateway, one.json()["id"])
     three = gateway.http.post(f"{gateway.base_url}/v1/responses", json=body, headers=keyed("queued"))
     assert (three.json()["id"], three.json()["status"]) == (one.json()["id"], "completed")
     assert len(scenario.requests) == 1
@@ -108,3 +114,4 @@ def test_a_background_response_is_queued_once(gateway: Gateway) -> None:
     assert refused.status == 404
     again = gateway.http.post(f"{gateway.base_url}/v1/responses", json=body, headers=keyed("queued-badly"))
     assert again.status_code == 200
+    finished(gateway, again.json()["id"])
