@@ -20,6 +20,7 @@ from botocore.config import Config
 
 TABLE = os.environ["TABLE_NAME"]
 TENANT = re.compile(r"[a-z0-9-]{1,64}")
+ID_LENGTH = 12  # as in openresponses.store.keys
 LIMITS = Config(connect_timeout=1, read_timeout=1, retries={"mode": "standard", "total_max_attempts": 3})
 CLIENT = boto3.client("dynamodb", config=LIMITS)
 
@@ -32,7 +33,8 @@ class Unauthorized(Exception):
 
 
 def app(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """A REQUEST authorizer's event → the policy and the context {"tenant", "limits" (JSON)}. Raises Unauthorized."""
+    """A REQUEST authorizer's event → the policy and the context {"tenant", "key_id", "limits" (JSON)}. Raises
+    Unauthorized."""
     digest = hashlib.sha256(bearer_key(event.get("headers") or {}).encode()).hexdigest()
     try:
         row = read_row(f"K#{digest}")
@@ -42,7 +44,9 @@ def app(event: dict[str, Any], context: object) -> dict[str, Any]:
         raise
     if not row or not is_valid(row, f"K#{digest}", time.time()):
         raise Unauthorized
-    return allow(event["methodArn"], row["tenant"]["S"], row.get("limits", {}).get("S", "{}"))
+    return allow(
+        event["methodArn"], row["tenant"]["S"], digest[:ID_LENGTH], row.get("limits", {}).get("S", "{}")
+    )
 
 
 def bearer_key(headers: dict[str, str]) -> str:
@@ -67,11 +71,11 @@ def is_valid(row: dict[str, Any], pk: str, now: float) -> bool:
     return same and alive and enabled and bool(TENANT.fullmatch(row["tenant"]["S"]))
 
 
-def allow(method_arn: str, tenant: str, limits: str) -> dict[str, Any]:
+def allow(method_arn: str, tenant: str, key_id: str, limits: str) -> dict[str, Any]:
     api, stage = method_arn.split("/")[:2]
     statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": f"{api}/{stage}/*"}
     return {
         "principalId": tenant,
         "policyDocument": {"Version": "2012-10-17", "Statement": [statement]},
-        "context": {"tenant": tenant, "limits": limits},
+        "context": {"tenant": tenant, "key_id": key_id, "limits": limits},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import statistics
 import subprocess
@@ -70,7 +71,8 @@ def test_a_known_key_gets_its_tenant_for_the_whole_stage(
     key = deployment.keys.create("acme", limits={"rpm": 60})
     answer = authorizer.key(key)["answer"]
     assert answer["principalId"] == "acme"
-    assert answer["context"] == {"tenant": "acme", "limits": '{"rpm": 60}'}
+    id = hashlib.sha256(key.encode()).hexdigest()[:12]
+    assert answer["context"] == {"tenant": "acme", "key_id": id, "limits": '{"rpm": 60}'}
     (statement,) = answer["policyDocument"]["Statement"]
     assert statement == {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": f"{ARN}/*"}
     assert authorizer.ask({"authorization": f"bearer  {key} "}, "GET", "/v1/models")["answer"] == answer

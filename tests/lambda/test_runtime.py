@@ -57,21 +57,35 @@ async def test_a_rest_request_is_read_and_answered_with_a_prelude(function: Lamb
 
 
 @pytest.mark.parametrize(
-    ("authorizer", "tenant", "limits"),
+    ("authorizer", "tenant", "key_id", "limits"),
     [
-        ({"tenant": "acme", "limits": '{"rpm":5}'}, "acme", {"rpm": 5}),
-        ({"tenant": "acme"}, "acme", {}),
-        ({}, None, {}),
-        (None, None, {}),
+        (
+            {"tenant": "acme", "key_id": "0123456789ab", "limits": '{"rpm":5}'},
+            "acme",
+            "0123456789ab",
+            {"rpm": 5},
+        ),
+        ({"tenant": "acme"}, "acme", None, {}),
+        ({}, None, None, {}),
+        (None, None, None, {}),
     ],
 )
 async def test_the_tenant_is_the_authorizers(
-    function: Lambda, authorizer: dict[str, str] | None, tenant: str | None, limits: dict[str, int]
+    function: Lambda,
+    authorizer: dict[str, str] | None,
+    tenant: str | None,
+    key_id: str | None,
+    limits: dict[str, int],
 ) -> None:
-    spoof = {"openresponses.tenant": "evil", "X-Openresponses-Tenant": "evil", "tenant": "evil"}
+    spoof = {
+        "openresponses.tenant": "evil",
+        "openresponses.key_id": "evil",
+        "X-Openresponses-Tenant": "evil",
+        "tenant": "evil",
+    }
     event = rest_event("GET", "/scope", headers=spoof, authorizer=authorizer)
     told = (await (await function.api.invoke(event)).done()).json
-    assert (told["tenant"], told["limits"]) == (tenant, limits)
+    assert (told["tenant"], told["key_id"], told["limits"]) == (tenant, key_id, limits)
 
 
 async def test_a_function_url_streams_with_cookies_and_has_no_tenant(function: Lambda) -> None:

@@ -52,7 +52,8 @@ def scope_of(invocation: Invocation, state: dict[str, Any]) -> dict[str, Any]:
 
     openresponses.deadline   time.monotonic() at which Lambda ends the process
     openresponses.tenant     from the authorizer; None: the app must check the key itself
-    openresponses.limits     the tenant's limits, from the authorizer
+    openresponses.limits     the key's limits, from the authorizer
+    openresponses.key_id     the key's id (never the key), from the authorizer; None without one
     """
     event = invocation.event
     authorizer = event["requestContext"].get("authorizer") if is_rest_api(event) else None
@@ -62,6 +63,7 @@ def scope_of(invocation: Invocation, state: dict[str, Any]) -> dict[str, Any]:
         "openresponses.deadline": time.monotonic() + invocation.get_remaining_time_in_millis() / 1000,
         "openresponses.tenant": authorizer.get("tenant") or None,
         "openresponses.limits": json.loads(authorizer.get("limits") or "{}"),
+        "openresponses.key_id": authorizer.get("key_id") or None,
     }
 
 

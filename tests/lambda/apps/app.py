@@ -56,6 +56,7 @@ async def scope_page(scope, receive, send):
         "body": request["body"].decode(),
         "tenant": scope["openresponses.tenant"],
         "limits": scope["openresponses.limits"],
+        "key_id": scope["openresponses.key_id"],
         "left": scope["openresponses.deadline"] - time.monotonic(),
         "left_ms": context.get_remaining_time_in_millis(),
         "request_id": context.aws_request_id,

@@ -62,7 +62,7 @@ def create_app(
     """The gateway as an ASGI app with a lifespan.
 
     authenticate   the tenant of a request; raises ApiError "invalid_api_key". None: everyone is the local tenant.
-                   It may set the scope's "openresponses.limits": those of the key.
+                   It may set the scope's "openresponses.limits" and "openresponses.key_id": those of the key.
     sealer         seals what clients carry for us. None: nothing sealed outlives this process.
     start_worker   tells a worker to run a background response. None: this process runs it.
     telemetry      is told how turns end. None: nobody is.

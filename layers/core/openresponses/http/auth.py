@@ -23,11 +23,12 @@ async def local_tenant(request: HTTPConnection) -> str:
 
 
 def key_owner(keys: ApiKeys) -> Authenticate:
-    """Checks the bearer key of a request against `keys`; its limits go into the scope."""
+    """Checks the bearer key of a request against `keys`; its limits and its id go into the scope."""
 
     async def authenticate(request: HTTPConnection) -> str:
         key = await keys.known(request.headers.get("authorization"))
         request.scope["openresponses.limits"] = key.limits
+        request.scope["openresponses.key_id"] = key.short_id
         return key.tenant
 
     return authenticate

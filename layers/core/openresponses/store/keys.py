@@ -21,6 +21,7 @@ from ..protocol.errors import ApiError
 
 TENANT = re.compile(r"[a-z0-9-]{1,64}")
 PREFIX = "or-"
+ID_LENGTH = 12  # characters of the SHA-256 by which a key is shown, logged and counted
 SHORTEST_ID = 8  # characters of an id that revoke() takes for it
 
 
@@ -35,6 +36,10 @@ class ApiKey:
     expires_at: int | None = None
     disabled: bool = False
     limits: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def short_id(self) -> str:
+        return self.id[:ID_LENGTH]
 
 
 class ApiKeys(ABC):
