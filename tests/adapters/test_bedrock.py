@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
-import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,11 +12,10 @@ import pytest
 
 from ..support.gateway import Gateway, Server, environment
 from ..support.provider import Answer, Provider, bytewise
-from ..support.speech import says
+from ..support.speech import EVENT_STREAM, message, says
 
 Json = dict[str, Any]
 MODEL = "bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0"
-EVENT_STREAM = "application/vnd.amazon.eventstream"
 STATE = "reasoning.encrypted_content"
 TOOL = {
     "type": "function",
@@ -27,20 +24,6 @@ TOOL = {
     "parameters": {"type": "object", "properties": {}},
 }
 PIXEL = "iVBORw0KGgo="
-
-
-def message(kind: str, payload: Json, *, exception: bool = False) -> bytes:
-    """One message of AWS's event stream."""
-    family = "exception" if exception else "event"
-    names = {f":{family}-type": kind, ":message-type": family}
-    headers = b"".join(
-        bytes([len(name)]) + name.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
-        for name, value in names.items()
-    )
-    body = json.dumps(payload).encode()
-    prelude = struct.pack(">II", len(headers) + len(body) + 16, len(headers))
-    whole = prelude + struct.pack(">I", binascii.crc32(prelude)) + headers + body
-    return whole + struct.pack(">I", binascii.crc32(whole))
 
 
 def delta(index: int, **content: Any) -> bytes:

@@ -5,7 +5,9 @@ Written by hand from the providers' documentation; small, but complete streams w
 
 from __future__ import annotations
 
+import binascii
 import json
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,7 +16,9 @@ from .provider import NDJSON, SSE, Answer
 Json = dict[str, Any]
 Call = tuple[str, Json | str]  # name, arguments; a text is what a custom tool is given
 
-# The gateway's model names that lead to each wire format.
+EVENT_STREAM = "application/vnd.amazon.eventstream"
+
+# The gateway's model names that lead to each wire format; Bedrock, which is asked with a signature, is not among them.
 MODELS = {
     "openai": "openai/gpt-test",
     "anthropic": "anthropic/claude-test",
@@ -35,8 +39,7 @@ def says(dialect: str, text: str = "", *, calls: Sequence[Call] = (), reasoning:
         for name, given in calls
     ]
     body = DIALECTS[dialect](text, made, reasoning)
-    content_type = NDJSON if dialect == "ollama" else SSE
-    return Answer(body, content_type=content_type)
+    return Answer(body, content_type=CONTENT_TYPES.get(dialect, SSE))
 
 
 def pieces(text: str) -> list[str]:
@@ -230,10 +233,51 @@ def openai_call(index: int, name: str, given: Json | str, call_id: str, output: 
     return openai_item(index, item, inner, {**item, "status": "completed", field: told}, output)
 
 
+# --------------------------------------------------------------------------- Bedrock
+
+
+def message(kind: str, payload: Json, *, exception: bool = False) -> bytes:
+    """One message of AWS's event stream."""
+    family = "exception" if exception else "event"
+    names = {f":{family}-type": kind, ":message-type": family}
+    headers = b"".join(
+        bytes([len(name)]) + name.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
+        for name, value in names.items()
+    )
+    body = dumps(payload).encode()
+    prelude = struct.pack(">II", len(headers) + len(body) + 16, len(headers))
+    whole = prelude + struct.pack(">I", binascii.crc32(prelude)) + headers + body
+    return whole + struct.pack(">I", binascii.crc32(whole))
+
+
+def bedrock(text: str, calls: list[Call], reasoning: str) -> bytes:
+    blocks: list[tuple[Json, list[Json]]] = []
+    if reasoning:
+        deltas = [{"reasoningContent": {"text": piece}} for piece in pieces(reasoning)]
+        blocks.append(({}, [*deltas, {"reasoningContent": {"signature": "c2lnbmF0dXJl"}}]))
+    if text:
+        blocks.append(({}, [{"text": piece} for piece in pieces(text)]))
+    for (name, arguments), call_id in zip(calls, CALL_IDS, strict=False):
+        deltas = [{"toolUse": {"input": piece}} for piece in pieces(dumps(arguments))]
+        blocks.append(({"toolUse": {"toolUseId": call_id, "name": name}}, deltas))
+    messages = [message("messageStart", {"role": "assistant"})]
+    for index, (start, deltas) in enumerate(blocks):
+        place = {"contentBlockIndex": index}
+        if start:
+            messages.append(message("contentBlockStart", {**place, "start": start}))
+        messages += [message("contentBlockDelta", {**place, "delta": delta}) for delta in deltas]
+        messages.append(message("contentBlockStop", place))
+    usage = {"inputTokens": USAGE[0], "outputTokens": USAGE[1], "totalTokens": sum(USAGE)}
+    end = message("messageStop", {"stopReason": "tool_use" if calls else "end_turn"})
+    return b"".join([*messages, end, message("metadata", {"usage": usage})])
+
+
+CONTENT_TYPES = {"ollama": NDJSON, "bedrock": EVENT_STREAM}
 DIALECTS: dict[str, Callable[[str, list[Call], str], bytes]] = {
     "openai": openai,
     "anthropic": anthropic,
     "gemini": gemini,
     "ollama": ollama,
     "chat": chat,
+    "bedrock": bedrock,
 }

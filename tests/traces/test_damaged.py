@@ -13,7 +13,7 @@ import pytest
 
 from ..support.gateway import Gateway
 from ..support.provider import Answer
-from ..support.speech import DIALECTS, says
+from ..support.speech import MODELS, says
 from .asking import request_for
 from .oracle import heard
 from .records import STREAMS, Record
@@ -106,7 +106,7 @@ def test_damaged_records(gateway: Gateway, record: Record, times: int) -> None:
         ask_damaged(gateway, record, random.Random(f"{record.slug} {times} {n}"))
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", MODELS)
 @pytest.mark.parametrize("times", [40, pytest.param(2000, marks=pytest.mark.slow)], ids=["fast", "slow"])
 def test_damaged_speech(gateway: Gateway, dialect: str, times: int) -> None:
     """The same on answers of the tests' own, where no records are."""

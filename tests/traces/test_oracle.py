@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ..support.speech import DIALECTS, USAGE, says
+from ..support.speech import MODELS, USAGE, says
 from .oracle import COMPLETED, heard
 
 CALLS = [("get_time", {"zone": "Europe/Berlin"}), ("get_time", {"zone": "Asia/Tokyo"}), ("ping", {})]
@@ -14,7 +14,7 @@ def framing(dialect: str) -> str:
     return "ndjson" if dialect == "ollama" else "sse"
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", MODELS)
 def test_everything_said_is_heard(dialect: str) -> None:
     body = says(dialect, "Grüße, 世界!", calls=CALLS, reasoning="They greet.").body
     said = heard(dialect, framing(dialect), body)
@@ -24,7 +24,7 @@ def test_everything_said_is_heard(dialect: str) -> None:
     assert not said.hosted
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", MODELS)
 def test_no_end_is_heard_before_the_end(dialect: str) -> None:
     body = says(dialect, "A short answer.").body
     ends = [heard(dialect, framing(dialect), body[:n], ragged=False).status for n in range(len(body))]
