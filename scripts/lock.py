@@ -21,6 +21,7 @@ LAYER = "layers/core/requirements.txt"
 SERVE = "requirements-serve.txt"
 DEV = "requirements-dev.txt"
 SAM = "requirements-sam.txt"
+AUDIT = "requirements-audit.txt"
 UV = "scripts/requirements-uv.txt"
 CLIENTS = "requirements-clients.txt"
 CLIENTS_2 = "requirements-clients-openai2.txt"
@@ -33,6 +34,11 @@ LOCKS: dict[str, tuple[str, list[str], str | None]] = {
     SERVE: ("what `make run` needs: the layer's packages and the local server's", SERVER, DEV),
     LAYER: ("what ships in the Lambda layer", ["pyproject.toml"], SERVE),
     SAM: ("AWS's SAM CLI, for `make sam-venv`", ["--group", "pyproject.toml:sam"], None),
+    AUDIT: (
+        "pip-audit and CycloneDX, for `make audit` and `make sbom`",
+        ["--group", "pyproject.toml:audit"],
+        None,
+    ),
     UV: ("uv, for `make lock`", ["--group", "pyproject.toml:lock"], None),
     CLIENTS: ("client libraries, for `make test-clients`", ["--group", "pyproject.toml:clients"], None),
     CLIENTS_2: ("those that ask for openai 2", ["--group", "pyproject.toml:clients-openai2"], None),
