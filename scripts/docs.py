@@ -12,10 +12,10 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from openresponses import cli
 from openresponses.adapters.anthropic.request import DEFAULT_MAX_TOKENS
 from openresponses.adapters.echo import COMMANDS
 from openresponses.catalog import AUTH, FIELDS, OWN_FILE, Catalog, Provider
+from openresponses.cli.serve import greeting as greeting_of
 from openresponses.http.openapi import OPERATIONS
 from openresponses.protocol.errors import ERRORS
 from openresponses.protocol.items import MAX_INPUT_ITEMS, MAX_TOOL_SCHEMA_BYTES, MAX_TOOLS
@@ -235,7 +235,7 @@ def endpoints() -> str:
 
 
 def greeting() -> str:
-    return f"```text\n{cli.greeting('127.0.0.1', 4000, Router(Settings.load({})), {})}\n```\n"
+    return f"```text\n{greeting_of('127.0.0.1', 4000, Router(Settings.load({})), {})}\n```\n"
 
 
 def stream_events() -> str:

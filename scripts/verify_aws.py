@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from openresponses.aws_cli import Stack
+from openresponses.cli.place import Stack
 
 from .verify_checks import CHECKS, Target, run
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
 import pytest
+from openresponses import cli
 from openresponses.adapters.echo import COMMANDS
 from openresponses.catalog import Catalog
+from openresponses.cli.base import root
 from openresponses.http.openapi import OPERATIONS
 from openresponses.protocol.errors import ERRORS
 from openresponses.settings import TABLE
@@ -262,14 +266,30 @@ def test_paths_that_are_named_exist() -> None:
             assert any(re.fullmatch(shape, path) for shape in shapes), f"{page.name}: {path}"
 
 
+# The command line itself: at the beginning of a line or behind a pipe, after variables and a path.
+CALL = re.compile(r"(?:^|[|;&] *)(?:[A-Z_]+=\S+ +)*(?:\S*/bin/)?openresponses( .+)$", re.MULTILINE)
+
+
 def test_commands_that_are_named_exist() -> None:
-    told = subprocess.run([sys.executable, "-m", "openresponses", "--help"], capture_output=True, text=True)
-    commands = set(re.findall(r"^ {4}(\w+)(?: |$)", told.stdout, re.MULTILINE))
-    assert "serve" in commands
+    """Each command that a page calls exists, with the commands below it and the options that it is given."""
     for page in PAGES:
         text = "\n".join([*code_of(page), *(block for _, block in FENCE.findall(page.read_text()))])
-        named = set(re.findall(r"(?:^|[\s/])openresponses ([a-z]+)\b", text, re.MULTILINE))
-        assert named <= commands, page.name
+        for line in CALL.findall(text):
+            called = shlex.split(re.split(r"[|>;&#]|\s\(|`", line)[0].replace("\\", ""), posix=True)
+            known = command_named(called)
+            options = {word.partition("=")[0] for word in called if word.startswith("-")}
+            assert options <= known, f"{page.name}: openresponses{line}"
+
+
+def command_named(words: list[str]) -> set[str]:
+    """The options of the command that the words name. Raises AssertionError where there is none."""
+    command: click.Command = root(cli.COMMANDS)
+    words = list(words)
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        found = command.get_command(click.Context(command), words[0])
+        assert found, f"openresponses has no command {words[0]!r}"
+        command, words = found, words[1:]
+    return {name for option in command.params for name in option.opts} | {"--help", "-h"}
 
 
 def test_events_and_codes_that_are_named_exist() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from openresponses import aws_cli, cli
+from openresponses import cli
+from openresponses.cli import stack_secret
 
 from scripts import stand_in
 from tests.support.gateway import KEY
@@ -108,8 +109,8 @@ def test_secrets(operator: Operator, provider: Provider) -> None:
 
 
 def test_two_writers_lose_nothing(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
-    aws_cli.write_secret(operator.manager, operator.secret, "OPENAI_API_KEY", "one")
-    read = aws_cli.read_secret
+    stack_secret.write(operator.manager, operator.secret, "OPENAI_API_KEY", "one")
+    read = stack_secret.read
     interrupted = False
 
     def read_then_lose_the_race(manager: Any, arn: str, **which: str) -> Any:
@@ -117,10 +118,10 @@ def test_two_writers_lose_nothing(operator: Operator, monkeypatch: pytest.Monkey
         found = read(manager, arn, **which)
         if not interrupted:
             interrupted = True
-            aws_cli.write_secret(manager, arn, "GROQ_API_KEY", "two")
-            aws_cli.write_secret(manager, arn, "OPENAI_API_KEY", "changed")
+            stack_secret.write(manager, arn, "GROQ_API_KEY", "two")
+            stack_secret.write(manager, arn, "OPENAI_API_KEY", "changed")
         return found
 
-    monkeypatch.setattr(aws_cli, "read_secret", read_then_lose_the_race)
-    aws_cli.write_secret(operator.manager, operator.secret, "XAI_API_KEY", "three")
+    monkeypatch.setattr(stack_secret, "read", read_then_lose_the_race)
+    stack_secret.write(operator.manager, operator.secret, "XAI_API_KEY", "three")
     assert operator.values == {"OPENAI_API_KEY": "changed", "GROQ_API_KEY": "two", "XAI_API_KEY": "three"}

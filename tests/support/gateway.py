@@ -60,6 +60,8 @@ class Server:
         self.stored = 0  # responses written so far
         self.fail_store = False  # whether writing fails
         self.last_record: Any = None  # the last StoredResponse
+        self.stored_models: set[str] = set()  # what was asked for, of every response written
+        self.loop: asyncio.AbstractEventLoop | None = None
         self.store: Any = None
         self._server: uvicorn.Server | None = None
         self._failure: BaseException | None = None
@@ -87,7 +89,7 @@ class Server:
             self._ready.set()
 
     async def _serve(self) -> None:
-        from openresponses.cli import websocket_options
+        from openresponses.cli.serve import websocket_options
         from openresponses.settings import Settings
 
         settings = Settings.load(self.environ, **self.settings)
@@ -96,6 +98,7 @@ class Server:
             app, port=0, log_level="error", timeout_graceful_shutdown=1, **websocket_options(settings)
         )
         self._server = uvicorn.Server(config)
+        self.loop = asyncio.get_running_loop()
         serving = asyncio.ensure_future(self._server.serve())
         while not self._server.started and not serving.done():
             await asyncio.sleep(0.005)
@@ -127,6 +130,7 @@ class Server:
                 raise StoreUnavailable("down for the test")
             self.stored += 1
             self.last_record = given[1]
+            self.stored_models.add(given[1].model)
             await put(*given)
 
         store.put = counted

@@ -1,0 +1,141 @@
+"""What commands are made of: errors with their exit codes, help with examples, groups that load what is asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from .. import __version__
+from ..settings import POSITIVE, SettingsError
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class CommandError(Exception):
+    """What keeps a command from doing its work; `str()` is one line that says what to do."""
+
+    exit_code = USAGE
+
+
+class RequestFailed(CommandError):
+    """The command was right, but what it asked for failed."""
+
+    exit_code = FAILED
+
+
+def root(commands: Mapping[str, str]) -> click.Group:
+    """The command `openresponses`."""
+    group = LazyGroup(
+        "openresponses",
+        loaded_from=commands,
+        help="One Responses API for every model provider.",
+        epilog="openresponses COMMAND --help says more of a command.",
+        context_settings=CONTEXT,
+    )
+    return click.version_option(__version__, message="openresponses %(version)s")(group)
+
+
+def run(commands: Mapping[str, str], arguments: Sequence[str]) -> int:
+    """Runs what the arguments say; the exit code."""
+    try:
+        code = root(commands).main(list(arguments), prog_name="openresponses", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()  # the help
+        return USAGE
+    except click.ClickException as error:
+        return _told(_what_was_wrong(error), error.exit_code)
+    except SettingsError as error:
+        return _told(str(error), USAGE)
+    except CommandError as error:
+        return _told(str(error), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def _told(message: str, code: int) -> int:
+    print(f"openresponses: {message}", file=sys.stderr)
+    return code
+
+
+def _what_was_wrong(error: click.ClickException) -> str:
+    """click's words in one line, with the way to the help."""
+    words = " ".join(error.format_message().split())
+    context = getattr(error, "ctx", None)
+    return f"{words} See: {context.command_path} --help" if context else words
+
+
+# --------------------------------------------------------------------------- commands
+
+
+class Command(click.Command):
+    """A command whose help ends with examples: whole command lines."""
+
+    def __init__(self, *given: Any, examples: Sequence[str] = (), **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.examples = tuple(examples)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Examples" if len(self.examples) > 1 else "Example"):
+            for line in self.examples:
+                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+
+
+class Group(click.Group):
+    """A command that has commands of its own."""
+
+    command_class = Command
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **{"no_args_is_help": True, **named})
+
+
+class LazyGroup(Group):
+    """A group whose commands are imported when they are needed: name → `module:attribute`, below this package."""
+
+    def __init__(self, *given: Any, loaded_from: Mapping[str, str], **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._loaded_from = loaded_from
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self._loaded_from)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self._loaded_from:
+            return None
+        module, _, attribute = self._loaded_from[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(f".{module}", __package__), attribute)
+        return command
+
+
+def command(*, examples: Sequence[str]) -> Callable[[Callable[..., Any]], Command]:
+    """A command on its own; its name is the function's, its help the function's docstring."""
+    return click.command(cls=Command, examples=examples)
+
+
+def group(text: str) -> Callable[[Callable[..., Any]], Group]:
+    return click.group(cls=Group, help=text)
+
+
+# --------------------------------------------------------------------------- arguments
+
+
+class Positive(click.ParamType[float]):
+    """A number above 0, no infinity."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            number: float = POSITIVE.parse(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not {POSITIVE.expected}.", param, ctx)
+        return number
+
+
+POSITIVE_NUMBER = Positive()

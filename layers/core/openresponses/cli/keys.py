@@ -1,0 +1,79 @@
+"""`openresponses keys …`: keys of those who use the gateway."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+from .base import POSITIVE_NUMBER, CommandError, group
+from .place import Place, find, place_options
+
+
+@group("Keys of those who use the gateway.")
+def keys() -> None: ...
+
+
+@keys.command(
+    "create",
+    examples=[
+        "openresponses keys create --tenant acme --name laptop --days 90",
+        "openresponses keys create --tenant acme --store history.db",
+    ],
+)
+@click.option("--tenant", required=True, help="Whose key it is: a-z, 0-9 and -.")
+@click.option("--name", default="", help="What it is for.")
+@click.option("--days", type=POSITIVE_NUMBER, help="How long it is valid. [default: for ever]")
+@click.option(
+    "--retention-days", type=float, help="How long its responses are kept. [default: the deployment's]"
+)
+@click.option("--zero-retention", is_flag=True, help="Store nothing of what it asks.")
+@place_options
+def create_key(
+    place: Place,
+    tenant: str,
+    name: str,
+    days: float | None,
+    retention_days: float | None,
+    zero_retention: bool,
+) -> None:
+    """Make a key; it is shown once."""
+    expires_at = None if days is None else int(time.time() + days * 86400)
+    asked = {"retention_days": retention_days, "zero_retention": zero_retention}
+    limits = {name: value for name, value in asked.items() if value}
+    if retention_days is not None and not retention_days > 0:
+        raise CommandError("--retention-days is a number above 0; for nothing at all: --zero-retention")
+    try:
+        key = find(place).keys.create(tenant, name, expires_at=expires_at, limits=limits)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    print(f"The key of tenant {tenant}; it cannot be shown again:", file=sys.stderr)
+    print(key)
+
+
+@keys.command("list", examples=["openresponses keys list --tenant acme"])
+@click.option("--tenant", required=True, help="Whose keys.")
+@place_options
+def list_keys(place: Place, tenant: str) -> None:
+    """A tenant's keys, by their ids."""
+    for key in find(place).keys.list(tenant):
+        until = "" if key.expires_at is None else f"  until {_day(key.expires_at)}"
+        state = "  disabled" if key.disabled else ""
+        print(f"{key.short_id}  {_day(key.issued_at)}{until}{state}  {key.name}".rstrip())
+
+
+@keys.command("revoke", examples=["openresponses keys revoke --tenant acme 1f2e3d4c"])
+@click.option("--tenant", required=True, help="Whose key it is.")
+@click.argument("id")
+@place_options
+def revoke_key(place: Place, tenant: str, id: str) -> None:
+    """End the key with this id, or with these first 8 characters of it; on AWS, caches know it 300 s longer."""
+    found = find(place)
+    if not found.keys.revoke(tenant, id):
+        raise CommandError(f"{tenant} has not exactly one key whose id begins with {id!r} (8 or more).")
+    print(f"Revoked.{found.notice}")
+
+
+def _day(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(seconds))

@@ -1,0 +1,159 @@
+"""`openresponses serve`: the composition root of a gateway on one's own machine."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .. import __version__
+from ..settings import Settings, SettingsError
+from . import local
+from .base import CommandError, command
+
+if TYPE_CHECKING:
+    from ..routing import Router
+    from ..secrets import Secrets
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+BACKLOG = 2048
+EXAMPLE = '{"model": "echo", "input": "Hello"}'
+KEEP_ALIVE_SECONDS = (
+    75  # longer than clients keep an idle connection: they close it, not the server under them
+)
+GRACE_SECONDS = 3  # for open streams, when the server is told to stop
+
+
+@command(examples=["openresponses serve", "openresponses serve --port 4001 --store ~/history.db"])
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option(
+    "--port", default=4000, show_default=True, type=click.IntRange(0, 65535), help="Port, 0 for a free one."
+)
+@click.option(
+    "--store",
+    metavar="PATH",
+    help="SQLite file of the history, or :memory:. [default: in your data folder]",
+)
+def serve(host: str, port: int, store: str | None) -> int:
+    """Serve the gateway on this machine."""
+    try:
+        return run_server(host, port, store)
+    except KeyboardInterrupt:  # how a server on a terminal is told to stop
+        return 0
+
+
+def run_server(host: str, port: int, given: str | None) -> int:
+    """Serves the gateway until it is told to stop."""
+    environ = local.environment()
+    settings = Settings.load(environ)
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in ("httpx", "uvicorn"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+    from ..routing import Router
+
+    router = Router(settings)
+    router.check()
+    import uvicorn
+
+    from ..http.app import create_app
+    from ..http.auth import key_owner
+    from ..sealing import Sealer, file_keys, memory_keys
+    from ..secrets import EnvironmentSecrets, FileSecrets
+    from ..store.sqlite_keys import SQLiteKeys
+
+    path = local.history_path(given)
+    if settings.require_keys and path == local.MEMORY:
+        raise SettingsError(
+            "OPENRESPONSES_REQUIRE_KEYS: a store in memory has no keys; name a file with --store."
+        )
+    listener = listen(host, port)
+    store = local.open_store(path, settings)
+    secrets: Secrets = EnvironmentSecrets(environ)
+    keys = memory_keys()
+    if path != local.MEMORY:
+        keys = file_keys(Path(f"{path}.key"))
+        secrets = file = FileSecrets(local.secrets_path(path), environ)
+        environ = {**file.values(), **environ}
+    authenticate = key_owner(SQLiteKeys(path)) if settings.require_keys else None
+    app = create_app(settings, store, secrets, authenticate=authenticate, sealer=Sealer(keys))
+    config = uvicorn.Config(
+        app,
+        **websocket_options(settings),
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    keys_in = path if settings.require_keys else None
+    print(greeting(host, listener.getsockname()[1], router, environ, keys_in), flush=True)
+    uvicorn.Server(config).run(sockets=[listener])
+    return 0
+
+
+def websocket_options(settings: Settings) -> dict[str, Any]:
+    """uvicorn's: what is a little too large is refused by the gateway, with a reason, what is more ends the connection
+    (1009). Compression costs memory for each connection, and time for each event."""
+    return {
+        "ws": "websockets-sansio",
+        "ws_max_size": 2 * settings.max_body_bytes,
+        "ws_ping_interval": 20.0,
+        "ws_ping_timeout": 60.0,
+        "ws_per_message_deflate": False,
+    }
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises CommandError where the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise CommandError(
+                f"port {port} is taken: choose another with --port, or stop its owner."
+            ) from None
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise CommandError(f"port {port} needs more rights: choose one above 1023 with --port.") from None
+        raise CommandError(
+            f"cannot listen at {host}: {error.strerror}; give an address with --host."
+        ) from None
+
+
+def greeting(
+    host: str, port: int, router: Router, environ: Mapping[str, str], keys_in: str | None = None
+) -> str:
+    """What a person needs to begin: where the gateway is, which providers have a key, a request to try. `keys_in` is
+    the store that holds the keys of users, if there must be one."""
+    from ..routing import REGION_VARIABLES
+
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    ready = [p.name for p in router.providers.values() if p.needs_key and environ.get(p.key_variable)]
+    keyless = [p.name for p in router.providers.values() if not p.needs_key and p.auth != "sigv4"]
+    if any(environ.get(name) for name in REGION_VARIABLES):
+        keyless += [p.name for p in router.providers.values() if p.auth == "sigv4"]
+    keys = (
+        ", ".join(ready)
+        or "none yet (set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, ... or use .env)"
+    )
+    bearer = "-H 'authorization: Bearer KEY' " if keys_in else ""
+    lines = [
+        f"OpenResponses {__version__} at {url}",
+        f"Providers with a key: {keys}; without need of one: {', '.join(keyless)}",
+        f"Try: curl {url}/v1/responses {bearer}-H 'content-type: application/json' -d '{EXAMPLE}'",
+    ]
+    if keys_in:
+        lines.insert(1, f"Requests need a key: openresponses keys create --tenant NAME --store {keys_in}")
+    elif host not in LOOPBACK:
+        lines.insert(
+            1, "Whoever reaches this address can use your providers' keys: there is no authentication."
+        )
+    return "\n".join(lines)

@@ -1,0 +1,97 @@
+"""`openresponses tenants …`: all that a tenant has. An export has one JSON object a line, each with its `object`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+import click
+import orjson
+
+from .base import CommandError, group
+from .history import History, Json, as_json, on_history, records
+from .place import Place, place_options
+
+if TYPE_CHECKING:
+    from ..store.keys import ApiKey
+
+
+@group("All that a tenant has.")
+def tenants() -> None: ...
+
+
+@tenants.command("export", examples=["openresponses tenants export acme > acme.jsonl"])
+@click.argument("tenant", metavar="NAME")
+@place_options
+def export_tenant(place: Place, tenant: str) -> None:
+    """All of it, as JSON lines; never keys."""
+    on_history(place, lambda history: export(history, tenant))
+
+
+@tenants.command("erase", examples=["openresponses tenants erase acme"])
+@click.argument("tenant", metavar="NAME")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--no-scan",
+    is_flag=True,
+    help="Do not read the whole table for what interrupted writes left; it expires by itself.",
+)
+@place_options
+def erase_tenant(place: Place, tenant: str, yes: bool, no_scan: bool) -> None:
+    """Remove all of it, API keys included."""
+
+    async def work(history: History) -> None:
+        if not yes and not await asyncio.to_thread(_is_sure, tenant):
+            raise CommandError("nothing is erased")
+        rows = await history.store.listing.erase(tenant, thorough=not no_scan)
+        print(f"Erased: {rows} rows of {tenant}.", *history.notices, sep="\n")
+
+    on_history(place, work)
+
+
+async def export(history: History, tenant: str) -> None:
+    """One JSON object a line: the tenant's keys (never the keys themselves), responses, conversations with items."""
+    for key in await asyncio.to_thread(history.keys.list, tenant):
+        _write(_key(key))
+    async for record in records(history.store, tenant):
+        _write(as_json(record))
+    conversations = history.store.conversations
+    async for id in history.store.listing.conversations(tenant):
+        found = await conversations.get(tenant, id)
+        items = await conversations.items(tenant, id)
+        if found is not None and items is not None:
+            _write(
+                {
+                    "object": "stored_conversation",
+                    "id": id,
+                    "created_at": found.created_at,
+                    "expires_at": found.expires_at,
+                    "metadata": found.metadata,
+                    "items": items,
+                }
+            )
+
+
+def _key(key: ApiKey) -> Json:
+    return {
+        "object": "api_key",
+        "id": key.short_id,
+        "name": key.name,
+        "created_at": key.issued_at,
+        "expires_at": key.expires_at,
+        "disabled": key.disabled,
+        "limits": dict(key.limits),
+    }
+
+
+def _write(line: Json) -> None:
+    sys.stdout.write(orjson.dumps(line).decode() + "\n")
+
+
+def _is_sure(tenant: str) -> bool:
+    print(
+        f"All that {tenant} has will be gone, its API keys included. Type its name: ", end="", file=sys.stderr
+    )
+    sys.stderr.flush()
+    return sys.stdin.readline().strip() == tenant
