@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import re
 import secrets
 import time
 from abc import ABC, abstractmethod
@@ -18,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..protocol.errors import ApiError
+from ..tenants import EXPECTED, TENANT
 
-TENANT = re.compile(r"[a-z0-9-]{1,64}")
 PREFIX = "or-"
 ID_LENGTH = 12  # characters of the SHA-256 by which a key is shown, logged and counted
 SHORTEST_ID = 8  # characters of an id that revoke() takes for it
@@ -69,7 +68,7 @@ class ApiKeys(ABC):
     ) -> str:
         """Makes a key and returns it: the only time it can be seen. Raises ValueError for a wrong tenant name."""
         if not TENANT.fullmatch(tenant):
-            raise ValueError("a tenant's name is 1 to 64 of a-z, 0-9 and -")
+            raise ValueError(EXPECTED)
         key = PREFIX + secrets.token_urlsafe(32)
         self._insert(
             ApiKey(digest_of(key), tenant, name, int(self._clock()), expires_at, limits=dict(limits or {}))
