@@ -28,6 +28,7 @@ from openresponses.store.dynamodb_table import make_client
 from .records import NOW, TENANT, TTL, Clock, Words, chat, turn
 
 HALF = TTL // 2
+NOBODY = "http://127.0.0.1:9"
 
 
 class Calls:
@@ -54,7 +55,10 @@ class Calls:
         operation = event_name.rpartition(".")[2]
         self._starts[threading.get_ident()] = (operation, time.monotonic())
         time.sleep(self.delay)
-        return self.fault(operation, request) if self.fault else None
+        answer = self.fault(operation, request) if self.fault else None
+        if answer:
+            request.url = NOBODY  # or moto, which is asked all the same, would carry out what is refused here
+        return answer
 
     def _after(self, **_: Any) -> None:
         self.begun.append(self._starts.pop(threading.get_ident()))
@@ -450,12 +454,12 @@ async def test_a_refusal_is_an_unavailable_store_that_quotes_nothing(
     assert await dynamodb.get(TENANT, record.id) == record
 
 
-async def test_a_table_that_is_down_is_unavailable_soon(moto_url: str, client: Any, clock: Clock) -> None:
+async def test_a_table_that_is_down_is_unavailable_soon(client: Any, clock: Clock) -> None:
     def nobody() -> Any:
         import boto3
 
         return boto3.client(
-            "dynamodb", endpoint_url="http://127.0.0.1:9", config=Config(retries={"total_max_attempts": 1})
+            "dynamodb", endpoint_url=NOBODY, config=Config(retries={"total_max_attempts": 1})
         )
 
     store = DynamoDBStore("responses", TTL, clock, client=nobody)
@@ -480,9 +484,11 @@ async def test_a_client_that_cannot_be_made_is_an_unavailable_store(
     await store.close()
 
 
-def test_the_client_follows_the_environment(client: Any, moto_url: str) -> None:
-    assert client.meta.endpoint_url == moto_url
-    config = make_client().meta.config
+def test_the_client_follows_the_environment(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", NOBODY)
+    made = make_client()
+    assert made.meta.endpoint_url == NOBODY
+    config = made.meta.config
     assert (config.connect_timeout, config.read_timeout) == (1, 3)
     assert config.retries == {"mode": "standard", "total_max_attempts": 3}
 
