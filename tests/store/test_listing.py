@@ -50,6 +50,8 @@ async def fill(store: Store, tenant: str) -> None:
         claim = Claim("digest", "resp_1", done, NOW + 100)
         await store.idempotency.claim(tenant, f"key{done}", claim)
         await store.idempotency.replace(tenant, f"key{done}", claim)
+    await store.counters.add(tenant, "day#2027-01-15", {"tokens": 12}, expires_at=NOW + TTL)
+    await store.counters.lease(tenant, "turns", "one", NOW + 60, 2)
     for claimed in (False, True):
         queued = turn(status="queued", words=Words(user=CANARY), background=True)
         await store.jobs.submit(tenant, queued, CANARY.encode() * 30_000, NOW + 60)
@@ -83,6 +85,8 @@ async def test_an_erased_tenant_has_nothing(store: Store) -> None:
     assert await store.get("other", kept.id) == kept
     assert await store.jobs.expired(10) == []
     assert await store.idempotency.claim(TENANT, "keyTrue", Claim("d", "r", False, NOW + 1)) is None
+    assert await store.counters.read(TENANT, "day#2027-01-15") == {}
+    assert await store.counters.lease(TENANT, "turns", "two", NOW + 60, 1)
     assert await store.listing.erase("T#acme") == 0
 
 
@@ -95,8 +99,6 @@ async def test_a_scan_after_an_erasure_finds_nothing(
         await fill(dynamodb, tenant)
         keys.create(tenant, "laptop")
         await DynamoDBConnections(dynamodb._table, Sealer(memory_keys()), clock).open(f"{tenant}=", tenant)
-        day = {"pk": {"S": f"T#{tenant}#U"}, "sk": {"S": "2027-01-15"}, "tokens": {"N": "12"}}
-        client.put_item(TableName=table, Item=day)
     before = scan(client, table)
     others = [row for row in before if f"{TENANT}-2" in str(row)]
     calls.begun.clear()

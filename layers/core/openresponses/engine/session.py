@@ -17,6 +17,7 @@ from ..protocol.websocket import ACKNOWLEDGEMENTS, envelope, parse_create
 from ..store.background import Jobs
 from ..store.base import Store, StoredResponse
 from ..store.conversations import Conversations
+from ..store.counters import Counters
 from ..store.idempotency import Idempotency
 from ..store.listing import Listing
 from ..store.retention import DEPLOYMENTS, Retention
@@ -42,6 +43,10 @@ class ConnectionStore:
     @property
     def conversations(self) -> Conversations:
         return self._store.conversations
+
+    @property
+    def counters(self) -> Counters:
+        return self._store.counters
 
     @property
     def idempotency(self) -> Idempotency:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from .background import Jobs
 from .conversations import Conversations
+from .counters import Counters
 from .idempotency import Idempotency
 from .listing import Listing
 
@@ -67,6 +68,9 @@ class Store(Protocol):
 
     @property
     def conversations(self) -> Conversations: ...
+
+    @property
+    def counters(self) -> Counters: ...
 
     @property
     def idempotency(self) -> Idempotency: ...

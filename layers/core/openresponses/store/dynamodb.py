@@ -24,6 +24,7 @@ from .background import Jobs
 from .base import MAX_CHAIN, ChainNotFound, ChainTooLong, Json, StoredResponse, StoreUnavailable
 from .codec import nameable, pack, renewals_of, require_nameable, unpack_ids
 from .conversations import Conversations
+from .counters import Counters
 from .dynamodb_layout import (
     CHAIN,
     HEAD,
@@ -78,6 +79,13 @@ class DynamoDBStore:
         from .dynamodb_conversations import DynamoDBConversations
 
         return DynamoDBConversations(self._table, self._ttl, self._clock)
+
+    @cached_property
+    def counters(self) -> Counters:
+        """See Store."""
+        from .dynamodb_counters import DynamoDBCounters
+
+        return DynamoDBCounters(self._table, self._clock)
 
     @cached_property
     def idempotency(self) -> Idempotency:

@@ -22,6 +22,8 @@ from .base import MAX_CHAIN, ChainNotFound, ChainTooLong, StoredResponse, StoreU
 from .codec import FORMAT, nameable, pack, renewals_of, require_nameable, unpack
 from .sqlite_conversations import SCHEMA as CONVERSATIONS_SCHEMA
 from .sqlite_conversations import SQLiteConversations
+from .sqlite_counters import SCHEMA as COUNTERS_SCHEMA
+from .sqlite_counters import SQLiteCounters
 from .sqlite_idempotency import SCHEMA as IDEMPOTENCY_SCHEMA
 from .sqlite_idempotency import SQLiteIdempotency
 from .sqlite_jobs import SCHEMA as JOBS_SCHEMA
@@ -109,6 +111,7 @@ class SQLiteStore:
         self._writer = Worker(writer, "store-writer", commit)
         self._reader = Worker(reader, "store-reader", each) if reader else self._writer
         self.jobs = SQLiteJobs(self._writer, self._reader, clock)
+        self.counters = SQLiteCounters(self._writer, self._reader, clock)
         self.idempotency = SQLiteIdempotency(self._writer, clock)
         self.listing = SQLiteListing(self._writer, self._reader, clock)
         self.conversations = SQLiteConversations(self._writer, self._reader, ttl_seconds, clock)
@@ -252,6 +255,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
         for statement in (
             *JOBS_SCHEMA,
             *CONVERSATIONS_SCHEMA,
+            *COUNTERS_SCHEMA,
             *IDEMPOTENCY_SCHEMA,
             *KEYS_SCHEMA,
         ):  # what release 0.1 did not have, and does not mind
