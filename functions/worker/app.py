@@ -32,6 +32,7 @@ from openresponses.store.dynamodb import DynamoDBStore  # noqa: E402
 from openresponses.store.dynamodb_connections import DynamoDBConnections  # noqa: E402
 from openresponses.store.dynamodb_table import Table  # noqa: E402
 from openresponses.upstream.api_gateway import ApiGateway  # noqa: E402
+from openresponses.upstream.breaker import Breaker  # noqa: E402
 from openresponses.upstream.client import Upstream  # noqa: E402
 
 Json = dict[str, Any]
@@ -51,7 +52,10 @@ async def make_services() -> Services:
     upstream = Upstream(settings.connect_timeout)
     tools = load_tools(router.tools, secrets)
     telemetry = CloudWatchTelemetry()
-    return Services(settings, router, secrets, store, upstream, tools, telemetry=telemetry, sealer=sealer)
+    breaker = Breaker(settings.breaker_failures, settings.breaker_seconds)
+    return Services(
+        settings, router, secrets, store, upstream, tools, telemetry=telemetry, sealer=sealer, breaker=breaker
+    )
 
 
 async def nobody(tenant: str, response_id: str) -> None:

@@ -189,6 +189,13 @@ def test_a_retry_is_not_seen_by_the_client(gateway: Gateway, failure: Answer) ->
     assert len(scenario.requests) == 2
 
 
+def test_a_stream_is_not_tried_again_once_it_has_begun(gateway: Gateway) -> None:
+    scenario = gateway.scenario(Answer(b"{}", status=500, delay=0.2))
+    told = gateway.ask({"model": ANTHROPIC, "input": "hi"}, stream=True)
+    assert (told.status, told.response["error"]["code"]) == (200, "provider_error")
+    assert len(scenario.requests) == 2, "the first at once, the second within `commit_seconds`"
+
+
 def test_a_stream_begins_in_time_though_the_provider_is_slow(gateway: Gateway) -> None:
     gateway.scenario(Answer(whole(), content_type=SSE, delay=0.5))
     with gateway.http.stream(

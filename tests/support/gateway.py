@@ -36,6 +36,7 @@ SETTINGS: dict[str, Any] = {
     "idle_timeout": 5.0,
     "reasoning_idle_timeout": 5.0,
     "max_retries": 0,
+    "breaker_failures": 0,
     "log_level": "ERROR",
 }
 

@@ -56,6 +56,14 @@ class Provider:
         return self.key_required and self.auth not in ("none", "sigv4")
 
 
+class Place(NamedTuple):
+    """Where a name leads: the provider, the model's name there, and the names to try where that one fails."""
+
+    provider: Provider
+    model: str
+    fallback: tuple[str, ...] = ()
+
+
 class KnownModel(NamedTuple):
     """A name that works in `model`, and the provider that serves it."""
 
@@ -80,7 +88,7 @@ class Catalog:
 
     def __init__(self, providers: Mapping[str, Provider], rows: Rows) -> None:
         self.providers = providers
-        self.aliases: dict[str, str] = {row["name"]: row["target"] for row in reversed(rows["alias"])}
+        self.aliases: dict[str, Json] = {row["name"]: row for row in reversed(rows["alias"])}
         self.tools = rows["tool"]
         self._routes = rows["route"]
         self._models = rows["model"]
@@ -102,20 +110,26 @@ class Catalog:
             _check_tools(file, one["tool"])
         catalog = cls({name: _provider(row) for name, row in merged.items()}, rows)
         for file, one in zip(files, tables, strict=True):
-            for number, row in enumerate(one["alias"], 1):
-                if catalog.find(row["target"]) is None:
-                    raise _wrong(file, "alias", number, "target", f"no provider serves {row['target']!r}")
+            catalog._check_targets(file, one)
         return catalog
 
-    def find(self, name: str) -> tuple[Provider, str] | None:
-        """The provider that serves a name, and the model's name there."""
+    def find(self, name: str) -> Place | None:
+        """Where a name leads; an alias is none here. Who names a provider goes there and nowhere else."""
         first, slash, rest = name.partition("/")
         if slash and (provider := self.providers.get(first)):
-            return provider, rest
+            return Place(provider, rest)
         for row in self._routes:
             if matches(row["match"], name):
-                return self.providers[row["provider"]], name
+                return Place(self.providers[row["provider"]], name, tuple(row.get("fallback", ())))
         return None
+
+    def find_asked(self, name: str) -> Place | None:
+        """Where the name that a client asks for leads. An alias may have a fallback of its own."""
+        alias = self.aliases.get(name)
+        if alias is None:
+            return self.find(name)
+        place = self.find(alias["target"])
+        return place._replace(fallback=tuple(alias["fallback"])) if place and "fallback" in alias else place
 
     def profile(self, provider: Provider, model: str) -> ModelProfile:
         """What the `[[model]]` rows say: each field, and each option, from the first row that has it."""
@@ -131,14 +145,23 @@ class Catalog:
 
     def known_models(self) -> Iterator[KnownModel]:
         """Aliases, then every provider's models, under the shortest name that reaches it."""
-        for alias, target in self.aliases.items():
-            if found := self.find(target):
-                yield KnownModel(alias, found[0].name)
+        for alias in self.aliases:
+            if found := self.find_asked(alias):
+                yield KnownModel(alias, found.provider.name)
         for provider in self.providers.values():
             for model in provider.models:
                 found = self.find(model)
-                plain = found is not None and found[0] is provider and model not in self.aliases
+                plain = found is not None and found.provider is provider and model not in self.aliases
                 yield KnownModel(model if plain else f"{provider.name}/{model}", provider.name)
+
+    def _check_targets(self, file: Path, rows: Rows) -> None:
+        """Every name that an alias or a fallback leads to is served."""
+        for table, field in (("alias", "target"), ("alias", "fallback"), ("route", "fallback")):
+            for number, row in enumerate(rows[table], 1):
+                names = row.get(field, ())
+                for name in [names] if isinstance(names, str) else names:
+                    if self.find(name) is None:
+                        raise _wrong(file, table, number, field, f"no provider serves {name!r}")
 
 
 def _provider(row: Json) -> Provider:
@@ -172,6 +195,7 @@ NAME = re.compile(r"[\w.:/@-]{1,128}", re.ASCII)
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 
 MATCH = Field(list, "a name or a list of names, with * for any characters", _strings(GLOB), required=True)
+FALLBACK = Field(list, "a list of model names", _strings(NAME))
 TOKENS = Field(int, "a whole number of tokens above 0", lambda value: value > 0)
 FIELDS: dict[str, dict[str, Field]] = {
     "provider": {
@@ -187,10 +211,15 @@ FIELDS: dict[str, dict[str, Field]] = {
         "base_url_variable": Field(str, "a variable's name", VARIABLE.fullmatch),
         "models": Field(list, "a list of model names", _strings(NAME)),
     },
-    "route": {"match": MATCH, "provider": Field(str, "a provider's name", required=True)},
+    "route": {
+        "match": MATCH,
+        "provider": Field(str, "a provider's name", required=True),
+        "fallback": FALLBACK,
+    },
     "alias": {
         "name": Field(str, "a model name", NAME.fullmatch, required=True),
         "target": Field(str, "a model name", NAME.fullmatch, required=True),
+        "fallback": FALLBACK,
     },
     "model": {
         "match": MATCH,

@@ -55,6 +55,12 @@ class CloudWatchTelemetry:
     def key_refused(self, provider: str) -> None:
         emit({"ProviderKeyRefused": 1}, provider=provider)
 
+    def fell_back(self, provider: str) -> None:
+        emit({"Fallbacks": 1}, provider=provider)
+
+    def circuit_opened(self, provider: str) -> None:
+        emit({"CircuitsOpened": 1}, provider=provider)
+
 
 def emit(metrics: Mapping[str, float], **dimensions: str) -> None:
     """One line on stdout, under the service, and under the service and `dimensions`."""

@@ -1,6 +1,6 @@
 """Routing: which provider serves a model name, and how it is reached. Its tables are `models.toml`, read by `catalog`.
 
-Router.resolve(model)     -> Route: provider row, the model's name there, its profile
+Router.resolve(model)     -> Route: provider row, the model's name there, its profile; other routes, if it fails
 Router.endpoint(provider) -> Endpoint: base URL and headers, with the key
 Router.models()           -> the names that work here, for GET /v1/models
 """
@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from .adapters.base import ModelProfile
-from .catalog import AUTH, BASE_URL, NAME, Catalog, KnownModel, Provider
+from .catalog import AUTH, BASE_URL, NAME, Catalog, KnownModel, Place, Provider
 from .protocol.errors import ApiError
 from .secrets import Secrets
 from .settings import Settings
@@ -27,11 +27,16 @@ REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
 class Route(NamedTuple):
-    """Where a request goes: the provider, the model's name there, and what is known of the model."""
+    """Where a request goes: the provider, the model's name there, and what is known of the model; and where it may go
+    instead, in this order, when that provider fails before it has said anything."""
 
     provider: Provider
     model: str
     profile: ModelProfile
+    fallbacks: tuple[Route, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.provider.name}/{self.model}"
 
 
 class Endpoint(NamedTuple):
@@ -86,14 +91,17 @@ class Router:
                 "A model name has up to 128 letters, digits and . _ : / @ -, and no empty or dotted path segment.",
                 param="model",
             )
-        found = self._catalog.find(self._catalog.aliases.get(model, model))
+        found = self._catalog.find_asked(model)
         if found is None:
             raise ApiError("model_not_found", self._not_found(model), param="model")
-        provider, name = found
-        route = Route(provider, name, self._catalog.profile(provider, name))
+        others = (self._catalog.find(name) for name in found.fallback)
+        route = self._route(found)._replace(fallbacks=tuple(self._route(other) for other in others if other))
         if len(self._resolved) < MAX_RESOLVED:
             self._resolved[model] = route
         return route
+
+    def _route(self, place: Place) -> Route:
+        return Route(place.provider, place.model, self._catalog.profile(place.provider, place.model))
 
     def _not_found(self, model: str) -> str:
         from difflib import get_close_matches

@@ -105,6 +105,15 @@ class Settings:
     max_retries: int = setting(
         2, _at_least(0), "retries", "Further attempts at a provider before the first byte"
     )
+    breaker_failures: int = setting(
+        50,
+        _at_least(0),
+        "attempts",
+        "Failures in a row after which a provider is left alone for a while; 0: never",
+    )
+    breaker_seconds: float = setting(
+        10.0, POSITIVE, "seconds", "How long it is left alone; then one call tries it again"
+    )
     max_tool_rounds: int = setting(
         10, _at_least(1), "rounds", "Times a turn may run hosted tools and ask the model again"
     )
@@ -122,6 +131,12 @@ class Settings:
     )
     log_level: str = setting("INFO", _one_of(*LOG_LEVELS), "", "Least severe messages to log")
     require_keys: bool = setting(False, SWITCH, "", "Answer only requests that carry a known API key")
+    oidc_issuer: str | None = setting(
+        None, TEXT, "URL", "Identity provider whose tokens are taken as well; then every request needs one, or a key"
+    )
+    oidc_audience: str | None = setting(None, TEXT, "", "What those tokens name as their audience (`aud`)")
+    oidc_tenant_claim: str = setting("tenant", TEXT, "", "Their claim that names the tenant")
+    playground: bool = setting(True, SWITCH, "", "Serve the playground at `/`; on AWS 0, by default")
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod

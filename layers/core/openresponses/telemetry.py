@@ -51,6 +51,12 @@ class Telemetry(Protocol):
     def key_refused(self, provider: str) -> None:
         """A provider refused its key, also after the key was read afresh."""
 
+    def fell_back(self, provider: str) -> None:
+        """A provider failed, and another route is tried for the same sample."""
+
+    def circuit_opened(self, provider: str) -> None:
+        """A provider failed so often in a row that it is left alone for a while."""
+
 
 class NoTelemetry:
     """Tells nobody."""
@@ -65,6 +71,12 @@ class NoTelemetry:
         pass
 
     def key_refused(self, provider: str) -> None:
+        pass
+
+    def fell_back(self, provider: str) -> None:
+        pass
+
+    def circuit_opened(self, provider: str) -> None:
         pass
 
 

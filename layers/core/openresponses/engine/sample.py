@@ -16,6 +16,7 @@ import httpx
 from ..adapters.base import Adapter, Delta, Failed, Finished, Json, Reader, Turn, UpstreamRequest, Usage
 from ..catalog import Provider
 from ..protocol.errors import ApiError
+from ..routing import Endpoint
 from ..upstream.client import Answer
 from ..upstream.framing import DONE, Decoder, Frame, FrameError, WholeDecoder, decoder_for, parse
 from ..upstream.retry import seconds_of, with_retries
@@ -48,6 +49,7 @@ class UpstreamSample:
 
     deadline       on the loop's clock, or None
     longest_wait   seconds that a provider's Retry-After may ask for
+    until          on the loop's clock, or None: no further attempt begins after it
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class UpstreamSample:
         *,
         deadline: float | None,
         longest_wait: float,
+        until: float | None = None,
     ) -> None:
         self._services = services
         self._provider = provider
@@ -68,6 +71,7 @@ class UpstreamSample:
         self._request = request
         self._deadline = deadline
         self._longest_wait = longest_wait
+        self._until = until
         self._attempts = 0
         self._now = asyncio.get_running_loop().time
         effort = turn.request.get("reasoning", {}).get("effort")
@@ -97,27 +101,34 @@ class UpstreamSample:
             max_retries=settings.max_retries,
             longest_wait=self._longest_wait,
             deadline=self._deadline,
+            until=self._until,
         )
 
     async def _attempt(self, refresh: bool) -> list[Delta]:
+        services, name = self._services, self._provider.name
+        endpoint = await services.router.endpoint(self._provider, services.secrets, refresh=refresh)
+        services.breaker.admit(endpoint.base_url, name)
         if self._attempts:
-            self._services.telemetry.retried(self._provider.name)
+            services.telemetry.retried(name)
         self._attempts += 1
         try:
-            return await self._once(refresh=refresh)
+            deltas = await self._once(endpoint)
         except ApiError as error:
+            if services.breaker.failed(endpoint.base_url, error):
+                services.telemetry.circuit_opened(name)
             if error.status == 429:
-                self._services.telemetry.throttled(self._provider.name)
+                services.telemetry.throttled(name)
             elif error.code == "provider_authentication_failed" and refresh:
-                self._services.telemetry.key_refused(self._provider.name)
+                services.telemetry.key_refused(name)
             await self.aclose()
             self._reset()
             raise
+        services.breaker.succeeded(endpoint.base_url)
+        return deltas
 
-    async def _once(self, *, refresh: bool) -> list[Delta]:
+    async def _once(self, endpoint: Endpoint) -> list[Delta]:
         """Sends the request once; the first deltas. Raises ApiError for whatever comes instead of them."""
         services = self._services
-        endpoint = await services.router.endpoint(self._provider, services.secrets, refresh=refresh)
         limit = self._now() + services.settings.first_byte_timeout
         try:
             async with asyncio.timeout_at(self._before_deadline(limit)):

@@ -18,6 +18,7 @@ from ..routing import Route
 from .assembler import Assembler
 from .calls import CALL_DELTAS, Calls
 from .context import Context, load_context
+from .fallback import first_that_answers
 from .sample import Answers, EchoSample, NoSample, Sample, UpstreamSample
 from .services import Services
 from .summaries import with_summaries
@@ -28,13 +29,15 @@ log = logging.getLogger(__name__)
 
 MAX_PAUSES = 10
 LONGEST_WAIT = 20.0  # seconds that a provider's Retry-After may hold up an answer that is not streamed
+PATIENCE = 2.0  # the same where another route is left
 
 
 class Samples:
     """Feeds the assembler, sample by sample.
 
-    `deltas()` is to be run once; `context` and `ignored` are known with its first batch, `ended_by` after its last: why
-    the turn must end incomplete though the model did not, or None.
+    `deltas()` is to be run once; `context`, `ignored` and `route` are known with its first batch, `ended_by` after its
+    last: why the turn must end incomplete though the model did not, or None. `route` is the one that answers: that of
+    the model, or a fallback; a stream that has begun, and a sample after the first, stay with theirs.
     """
 
     def __init__(
@@ -50,12 +53,14 @@ class Samples:
     ) -> None:
         self._services = services
         self._request = request
-        self._route = route
+        self.route = route
         self._assembler = assembler
         self._tenant = tenant
         self._streaming = streaming
         self._deadline = deadline
         self._adapter = adapter_named(route.provider.adapter)
+        self._retry_until: float | None = None  # on the loop's clock
+        self._committed = self._others_left = False
         self._sample: Sample | None = None
         self._continued: list[Json] = []  # what the next sample sees beyond the context
         self._told = 0  # items of the assembler's output that are in it
@@ -129,11 +134,13 @@ class Samples:
     # ---------------------------------------------------------------- opening
 
     async def _opened(self) -> AsyncGenerator[list[Delta]]:
+        self._limit_opening()
         opening = asyncio.ensure_future(self._first())
         try:
             if self._streaming:
                 await asyncio.wait((opening,), timeout=self._services.settings.commit_seconds)
                 if not opening.done():
+                    self._committed = True
                     yield []
             yield await opening
         finally:
@@ -142,21 +149,48 @@ class Samples:
                 await asyncio.wait((opening,))
 
     async def _first(self) -> list[Delta]:
-        context = await self._load()
-        return await self._open(context.items, self._toolset)
+        loaded = await self._load()
+        route = self.route
 
-    async def prepare(self) -> None:
-        """Everything before the first request; deltas() does it all over."""
-        context = await self._load()
-        self._build(self._turn(context.items, self._toolset))
+        async def open_on(tried: Route) -> list[Delta]:
+            self._others_left = bool(route.fallbacks) and tried is not route.fallbacks[-1]
+            context = await self._take(tried, loaded)
+            deltas = await self._open(context.items, self._toolset)
+            if tried is not route:  # unless its provider calls it otherwise
+                self._assembler.response["model"] = tried.model
+            return deltas
+
+        try:
+            return await first_that_answers(
+                route,
+                open_on,
+                may_switch=lambda: not self._committed,
+                telemetry=self._services.telemetry,
+            )
+        except ApiError:
+            self.route = route
+            raise
+        finally:
+            self._others_left = False
+
+    async def prepare(self) -> UpstreamRequest:
+        """The first request, without sending it; deltas() does it all over."""
+        loaded = await self._load()
+        context = await self._take(self.route, loaded)
+        return self._build(self._turn(context.items, self._toolset))
+
+    async def _take(self, route: Route, loaded: Context) -> Context:
+        """Goes by `route` from now on; the context as its provider sees it."""
+        self.route = route
+        self._adapter = adapter_named(route.provider.adapter)
+        self._assembler.provider = route.provider.name
+        self.context = await with_summaries(loaded, self._services.sealer, self._tenant, route.provider.name)
+        return self.context
 
     async def _load(self) -> Context:
         request = self._request
         owner = self._assembler.response["id"]
-        loaded = await load_context(self._services.store, self._tenant, request, owner)
-        self.context = await with_summaries(
-            loaded, self._services.sealer, self._tenant, self._route.provider.name
-        )
+        self.context = await load_context(self._services.store, self._tenant, request, owner)
         self._toolset = resolve_tools(request, self.context.items, self._services.tools)
         self._calls = Calls(
             request, self._toolset, self._services.tools, self._services.settings.max_tool_rounds
@@ -166,6 +200,7 @@ class Samples:
     async def _next(self) -> list[Delta]:
         assert self.context is not None and self._sample is not None
         await self._sample.aclose()
+        self._limit_opening()
         return await self._open([*self.context.items, *self._continued], self._toolset.after_calls())
 
     async def _open(self, items: list[Json], toolset: Toolset) -> list[Delta]:
@@ -189,16 +224,16 @@ class Samples:
 
         self._build(turn)  # names what cannot be sent as the client counts it
         try:
-            return await provider_count(self._services, self._route, turn, deadline=self._deadline)
+            return await provider_count(self._services, self.route, turn, deadline=self._deadline)
         except ApiError as error:
-            log.warning("%s: tokens were not counted: %s", self._route.provider.name, error.code)
+            log.warning("%s: tokens were not counted: %s", self.route.provider.name, error.code)
             return None
 
     def _turn(self, items: list[Json], toolset: Toolset) -> Turn:
         return Turn(
-            provider=self._route.provider.name,
-            model=self._route.model,
-            profile=self._route.profile,
+            provider=self.route.provider.name,
+            model=self.route.model,
+            profile=self.route.profile,
             request=self._request,
             instructions=self._request.get("instructions"),
             input=[item for item in items if item["type"] != "additional_tools"],
@@ -221,13 +256,20 @@ class Samples:
     def _new_sample(self, turn: Turn, request: UpstreamRequest) -> Sample:
         if isinstance(self._adapter, Answers):
             return EchoSample(self._adapter, turn, deadline=self._deadline)
-        settings = self._services.settings
+        longest_wait = self._services.settings.commit_seconds if self._streaming else LONGEST_WAIT
         return UpstreamSample(
             self._services,
-            self._route.provider,
+            self.route.provider,
             self._adapter,
             turn,
             request,
             deadline=self._deadline,
-            longest_wait=settings.commit_seconds if self._streaming else LONGEST_WAIT,
+            longest_wait=PATIENCE if self._others_left else longest_wait,
+            until=self._retry_until,
         )
+
+    def _limit_opening(self) -> None:
+        """A stream shows life within `commit_seconds`; whatever is tried again is tried before."""
+        if self._streaming:
+            now = asyncio.get_running_loop().time()
+            self._retry_until = now + self._services.settings.commit_seconds

@@ -12,6 +12,7 @@ from ..secrets import Secrets
 from ..settings import Settings
 from ..store.base import Store
 from ..telemetry import NoTelemetry, Telemetry
+from ..upstream.breaker import Breaker
 from ..upstream.client import Upstream
 from ..upstream.retry import RetryBudget
 from .hosted_tools import HostedTools
@@ -29,3 +30,4 @@ class Services:
     clock: Callable[[], float] = time.time
     telemetry: Telemetry = field(default_factory=NoTelemetry)
     sealer: Sealer = field(kw_only=True)
+    breaker: Breaker = field(kw_only=True, default_factory=Breaker)

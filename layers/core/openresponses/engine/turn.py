@@ -12,10 +12,11 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any
 
-from ..adapters.base import Delta, Failed
+from ..adapters.base import Delta, Failed, UpstreamRequest
 from ..protocol.errors import ApiError
 from ..protocol.ids import new_response_id
 from ..protocol.response import new_response
+from ..routing import Route
 from ..store.base import StoredResponse
 from ..telemetry import TurnReport
 from .assembler import Assembler, Event
@@ -66,12 +67,12 @@ class ResponseTurn:
         self._begun = asyncio.get_running_loop().time()
         self._first_token: float | None = None  # on the loop's clock
         self._deadline = self._own_deadline(deadline)
-        self.route = services.router.resolve(request["model"])
+        route = services.router.resolve(request["model"])
         self.response = response or new_response(new_response_id(), request, int(services.clock()))
         self.created_at: int = self.response["created_at"]
         self._assembler = Assembler(
             self.response,
-            provider=self.route.provider.name,
+            provider=route.provider.name,
             include=request.get("include", ()),
             reasoning_events=services.settings.reasoning_events,
             error_event=error_event,
@@ -80,7 +81,7 @@ class ResponseTurn:
         self._samples = Samples(
             services,
             request,
-            self.route,
+            route,
             self._assembler,
             tenant=tenant,
             streaming=streaming,
@@ -91,6 +92,11 @@ class ResponseTurn:
     def ignored(self) -> list[str]:
         """Paths of the request's knobs that the provider has no place for."""
         return self._samples.ignored
+
+    @property
+    def route(self) -> Route:
+        """Where the answer comes from: the model's route, or one of its fallbacks."""
+        return self._samples.route
 
     def _own_deadline(self, deadline: float | None) -> float | None:
         limits = [] if deadline is None else [deadline - DEADLINE_MARGIN]
@@ -135,10 +141,9 @@ class ResponseTurn:
             await self._persist()
             yield [*assembler.take(), terminal]
 
-    async def prepare(self) -> None:
-        """Reads the context and checks that the provider's request can be made, without running the turn.
-        Raises ApiError."""
-        await self._samples.prepare()
+    async def prepare(self) -> UpstreamRequest:
+        """Reads the context and makes the provider's request, without running the turn. Raises ApiError."""
+        return await self._samples.prepare()
 
     def _apply(self, deltas: list[Delta]) -> None:
         try:

@@ -23,7 +23,7 @@ from ..engine.context import visible
 from ..engine.hosted_tools import load_tools
 from ..engine.services import Services
 from ..engine.turn import ResponseTurn
-from ..protocol.errors import ApiError
+from ..protocol.errors import ApiError, quoted
 from ..protocol.ids import RESPONSE_ID
 from ..protocol.pages import page
 from ..protocol.request import parse_json, parse_request
@@ -33,6 +33,7 @@ from ..secrets import Secrets
 from ..settings import Settings
 from ..store.base import Store, StoredResponse, StoreUnavailable
 from ..telemetry import NoTelemetry, Redacted, Telemetry
+from ..upstream.breaker import Breaker
 from ..upstream.client import Upstream
 from .auth import Authenticate, local_tenant, retention_of
 from .background import BackgroundRoutes, StartWorker
@@ -117,6 +118,15 @@ class Gateway:
             Route("/v1/models/{model:path}", self.get_model, methods=["GET"]),
             Route("/healthz", self.health, methods=["GET"]),
             Route("/openapi.json", self.openapi, methods=["GET"]),
+            *self._playground_routes(),
+        ]
+
+    def _playground_routes(self) -> list[BaseRoute]:
+        if not self.settings.playground:
+            return []
+        return [
+            Route("/", self.playground, methods=["GET"]),
+            Route("/assets/{file}", self.playground, methods=["GET"]),
         ]
 
     @asynccontextmanager
@@ -144,6 +154,7 @@ class Gateway:
                 self.tools,
                 telemetry=self.telemetry,
                 sealer=self.sealer,
+                breaker=Breaker(self.settings.breaker_failures, self.settings.breaker_seconds),
             )
         return self._services
 
@@ -264,11 +275,14 @@ class Gateway:
 
         return JsonResponse(document())
 
+    async def playground(self, request: Request) -> Response:
+        from .playground import PAGE, reply
+
+        return reply(request.path_params.get("file", PAGE))
+
 
 def _not_found(response_id: str) -> ApiError:
-    return ApiError(
-        "response_not_found", f"Response with id '{response_id:.100}' not found.", param="response_id"
-    )
+    return ApiError("response_not_found", f"Response with id {quoted(response_id)} not found.", param="response_id")
 
 
 def _model(name: str, provider: str) -> dict[str, Any]:

@@ -126,7 +126,7 @@ class StreamReply:
 
 def turn_headers(turn: ResponseTurn) -> dict[str, str]:
     """Which provider and model answered, and which knobs of the request it has no place for."""
-    headers = {"x-openresponses-route": f"{turn.route.provider.name}/{turn.route.model}"}
+    headers = {"x-openresponses-route": str(turn.route)}
     if turn.ignored:
         headers["x-openresponses-ignored"] = ", ".join(turn.ignored)
     return headers

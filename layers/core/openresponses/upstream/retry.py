@@ -52,14 +52,17 @@ async def with_retries(
     max_retries: int,
     longest_wait: float,
     deadline: float | None,
+    until: float | None = None,
 ) -> T:
     """What `attempt` comes to, tried again where its ApiError says that this may help.
 
     attempt        is told whether to read the provider's key afresh: once, after a 401, since it may have been rotated
     longest_wait   seconds that a provider's Retry-After may ask for
     deadline       on the loop's clock, or None; TimeoutError if it comes while waiting
+    until          on the loop's clock, or None: no further attempt begins after it
     """
     tried, refresh = 0, False
+    now = asyncio.get_running_loop().time
     budget.earn()
     while True:
         try:
@@ -69,7 +72,9 @@ async def with_retries(
                 refresh = True
                 continue
             delay = retry_delay(error, tried, longest_wait)
-            if delay is None or tried >= max_retries or not budget.spend():
+            if delay is None or tried >= max_retries or (until is not None and now() + delay > until):
+                raise
+            if not budget.spend():
                 raise
             tried += 1
             log.warning("%s: %s; attempt %d in %.1f s", name, error.code, tried + 1, delay)
