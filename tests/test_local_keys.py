@@ -9,11 +9,17 @@ from pathlib import Path
 import httpx
 import pytest
 from openresponses import cli
+from openresponses.http.auth import bearer_owner, token_verifier
+from openresponses.oidc import TokenVerifier
+from openresponses.protocol.errors import ApiError
 from openresponses.secrets import FileSecrets
+from openresponses.settings import Settings, SettingsError
 from openresponses.store.keys import digest_of
 from openresponses.store.sqlite_keys import SQLiteKeys
+from starlette.requests import HTTPConnection
 
 from tests.support.gateway import KEY
+from tests.support.issuer import AUDIENCE, Issuer
 from tests.support.provider import Answer, Provider
 from tests.test_cli import START_SECONDS, Serve, serve
 
@@ -130,3 +136,59 @@ async def test_a_broken_file_is_said_without_its_content(
 def test_a_store_that_cannot_be_opened(tmp_path: Path, run: Run) -> None:
     (tmp_path / "history.db").mkdir()
     assert "cannot be opened" in run("keys", "list", "--tenant", "acme", code=2)
+
+
+def test_tokens_of_an_identity_provider(serve: Serve, run: Run) -> None:
+    """Beside keys; what neither is does not come in, nor does a token when the issuer cannot be asked."""
+    issuer = Issuer()
+    issuer.add("one")
+    key = run("keys", "create", "--tenant", "acme").strip()
+    settings = {"OPENRESPONSES_OIDC_ISSUER": issuer.url, "OPENRESPONSES_OIDC_AUDIENCE": AUDIENCE}
+    gateway = serve("--store", "history.db", **settings, OPENRESPONSES_OIDC_TENANT_CLAIM="org")
+    assert issuer.url in gateway.said[1] and "keys create" in gateway.said[1]
+    url = gateway.url
+    made = status(url, issuer.token("one", org="acme")).json()["id"]
+    readers = {
+        "the tenant's key": (key, 200),
+        "another token of the tenant": (issuer.token("one", org="acme", sub="bob"), 200),
+        "another tenant": (issuer.token("one", org="other"), 404),
+        "expired": (issuer.token("one", org="acme", exp=1), 401),
+        "no tenant": (issuer.token("one"), 401),
+        "no key": ("or-wrong", 401),
+        "nothing": ("", 401),
+    }
+    for who, (bearer, expected) in readers.items():
+        headers = {"authorization": f"Bearer {bearer}"} if bearer else {}
+        answer = httpx.get(f"{url}/v1/responses/{made}", headers=headers)
+        assert answer.status_code == expected, who
+        assert expected != 401 or answer.json()["error"]["code"] == "invalid_api_key"
+    issuer.close()
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"OPENRESPONSES_OIDC_ISSUER": "https://id.example"}, "OPENRESPONSES_OIDC_AUDIENCE"),
+        ({"OPENRESPONSES_OIDC_ISSUER": "http://id.example", "OPENRESPONSES_OIDC_AUDIENCE": "a"}, "https"),
+    ],
+)
+def test_settings_of_an_identity_provider_that_are_wrong(variables: dict[str, str], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        token_verifier(Settings.load(variables))
+
+
+async def test_an_issuer_that_is_down_is_not_the_clients_fault() -> None:
+    issuer = Issuer()
+    issuer.add("one")
+    token = issuer.token("one")
+    issuer.close()
+    authenticate = bearer_owner(None, TokenVerifier(issuer.url, AUDIENCE, "tenant"))
+    for bearer, code in (
+        (token, "server_is_overloaded"),
+        ("or-key", "invalid_api_key"),
+        ("", "invalid_api_key"),
+    ):
+        headers = [(b"authorization", f"Bearer {bearer}".encode())]
+        with pytest.raises(ApiError) as refused:
+            await authenticate(HTTPConnection({"type": "http", "headers": headers}))
+        assert refused.value.code == code

@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from openresponses import oidc
-from openresponses.oidc import InvalidToken, IssuerUnavailable, SigningKeys, TokenVerifier, is_token
+from openresponses.oidc import InvalidToken, IssuerUnavailable, SigningKeys, TokenVerifier
 
 from tests.support.issuer import AUDIENCE, DISCOVERY, MADE, Issuer
 
@@ -196,8 +196,8 @@ def test_forged_tokens(issuer: Issuer, verifier: TokenVerifier, what: str) -> No
 
 
 def test_what_has_the_form_of_a_token(issuer: Issuer) -> None:
-    assert is_token(issuer.token("ES256"))
-    assert not any(map(is_token, ("", "or-abc", "eyJ", "eyJ.a", "a.b.c", "eyJ.a.b.c")))
+    assert TokenVerifier.takes(issuer.token("ES256"))
+    assert not any(map(TokenVerifier.takes, ("", "or-abc", "eyJ", "eyJ.a", "a.b.c", "eyJ.a.b.c")))
 
 
 # --------------------------------------------------------------------------- the issuer's keys
@@ -267,7 +267,7 @@ WRONG: dict[str, Callable[[Issuer], Any]] = {
     "keys at no URL": lambda i: i.documents[DISCOVERY].update(jwks_uri=None),
     "no keys": lambda i: i.documents.update({"/keys": {}}),
     "keys that are text": lambda i: i.documents.update({"/keys": {"keys": "one"}}),
-    "elsewhere": lambda i: (setattr(i, "status", 302), setattr(i, "location", f"{i.url}/evil")),
+    "elsewhere": lambda i: i.__dict__.update(status=302, location=f"{i.url}/evil"),
 }
 
 
@@ -329,6 +329,7 @@ def test_issuers_that_are_refused(issuer: str) -> None:
 def test_a_claim_named_as_a_url(issuer: Issuer) -> None:
     claim = "https://example.com/tenant"
     verifier = TokenVerifier(issuer.url, AUDIENCE, claim)
-    assert verifier.identity(issuer.token("ES256", tenant=None, **{claim: "other"})).tenant == "other"
+    claims: dict[str, Any] = {"tenant": None, claim: "other"}
+    assert verifier.identity(issuer.token("ES256", **claims)).tenant == "other"
     with pytest.raises(InvalidToken):
         verifier.identity(issuer.token("ES256"))

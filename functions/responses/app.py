@@ -14,7 +14,7 @@ secrets.prefetch()
 
 from openresponses.cloudwatch import CloudWatchTelemetry, start_logging  # noqa: E402
 from openresponses.http.app import create_app  # noqa: E402
-from openresponses.http.auth import key_owner  # noqa: E402
+from openresponses.http.auth import bearer_owner, token_verifier  # noqa: E402
 from openresponses.lambda_worker import LambdaWorker  # noqa: E402
 from openresponses.sealing import Sealer, secret_keys  # noqa: E402
 from openresponses.store.dynamodb import DynamoDBStore  # noqa: E402
@@ -29,13 +29,13 @@ DEFAULTS = {"OPENRESPONSES_MAX_JSON_SECONDS": "285"}
 settings = Settings.load({**DEFAULTS, **os.environ})
 start_logging(settings.log_level)
 store = DynamoDBStore(os.environ["TABLE_NAME"], int(settings.history_ttl_days * 86400))
-by_key = key_owner(DynamoDBKeys(os.environ["TABLE_NAME"]))
+by_bearer = bearer_owner(DynamoDBKeys(os.environ["TABLE_NAME"]), token_verifier(settings))
 
 
 async def tenant_of(request: HTTPConnection) -> str:
-    """The authorizer's tenant; behind a front door without our authorizer, the key is checked here."""
+    """The authorizer's tenant; behind a front door without our authorizer, the bearer is checked here."""
     tenant: str | None = request.scope.get("openresponses.tenant")
-    return tenant or await by_key(request)
+    return tenant or await by_bearer(request)
 
 
 sealer = Sealer(secret_keys(os.environ["SEALING_SECRET_ARN"]))

@@ -32,7 +32,7 @@ class Issuer:
     def __init__(self) -> None:
         self.private: dict[str, Any] = {}
         self.algorithms: dict[str, str] = {}
-        self.jwks: list[Json] = []
+        self.jwks: list[Any] = []
         self.asked: list[str] = []
         self.status = 200
         self.location = ""

@@ -65,11 +65,6 @@ class Identity(NamedTuple):
     key_id: str
 
 
-def is_token(bearer: str) -> bool:
-    """Whether a bearer has the form of a JWT: three parts, the first of them base64 of a JSON object."""
-    return bearer.startswith("eyJ") and bearer.count(".") == 2
-
-
 def require_secure(url: str) -> None:
     """Raises ValueError unless the URL is https, or http on this machine, where nobody listens in."""
     parts = urlsplit(url)
@@ -92,6 +87,11 @@ class TokenVerifier:
             raise ValueError("an audience and a claim")
         self._issuer, self._audience, self._claim = issuer, audience, tenant_claim
         self._keys = keys or SigningKeys(issuer)
+
+    @staticmethod
+    def takes(bearer: str) -> bool:
+        """Whether a bearer has the form of a JWT: three parts, the first of them base64 of a JSON object."""
+        return bearer.startswith("eyJ") and bearer.count(".") == 2
 
     def identity(self, token: str) -> Identity:
         """Whose token it is. Raises InvalidToken, IssuerUnavailable."""

@@ -61,7 +61,7 @@ def run_server(host: str, port: int, given: str | None) -> int:
     import uvicorn
 
     from ..http.app import create_app
-    from ..http.auth import key_owner
+    from ..http.auth import bearer_owner, token_verifier
     from ..sealing import Sealer, file_keys, memory_keys
     from ..secrets import EnvironmentSecrets, FileSecrets
     from ..store.sqlite_keys import SQLiteKeys
@@ -71,6 +71,7 @@ def run_server(host: str, port: int, given: str | None) -> int:
         raise SettingsError(
             "OPENRESPONSES_REQUIRE_KEYS: a store in memory has no keys; name a file with --store."
         )
+    tokens = token_verifier(settings)
     listener = listen(host, port)
     store = local.open_store(path, settings)
     secrets: Secrets = EnvironmentSecrets(environ)
@@ -79,7 +80,8 @@ def run_server(host: str, port: int, given: str | None) -> int:
         keys = file_keys(Path(f"{path}.key"))
         secrets = file = FileSecrets(local.secrets_path(path), environ)
         environ = {**file.values(), **environ}
-    authenticate = key_owner(SQLiteKeys(path)) if settings.require_keys else None
+    users = None if path == local.MEMORY else SQLiteKeys(path)
+    authenticate = bearer_owner(users, tokens) if settings.require_keys or tokens else None
     app = create_app(settings, store, secrets, authenticate=authenticate, sealer=Sealer(keys))
     config = uvicorn.Config(
         app,
@@ -93,8 +95,8 @@ def run_server(host: str, port: int, given: str | None) -> int:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    keys_in = path if settings.require_keys else None
-    print(greeting(host, listener.getsockname()[1], router, environ, keys_in), flush=True)
+    needed = who_is_asked(settings, path)
+    print(greeting(host, listener.getsockname()[1], router, environ, needed), flush=True)
     uvicorn.Server(config).run(sockets=[listener])
     return 0
 
@@ -128,11 +130,21 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def greeting(
-    host: str, port: int, router: Router, environ: Mapping[str, str], keys_in: str | None = None
-) -> str:
-    """What a person needs to begin: where the gateway is, which providers have a key, a request to try. `keys_in` is
-    the store that holds the keys of users, if there must be one."""
+def who_is_asked(settings: Settings, store: str) -> str:
+    """What a request must carry, in a line; empty for nothing."""
+    token = f"a token of {settings.oidc_issuer}" if settings.oidc_issuer else ""
+    asked = settings.require_keys or settings.oidc_issuer
+    key = (
+        f"a key: openresponses keys create --tenant NAME --store {store}"
+        if asked and store != local.MEMORY
+        else ""
+    )
+    return f"Requests need {' or '.join(filter(None, (token, key)))}" if asked else ""
+
+
+def greeting(host: str, port: int, router: Router, environ: Mapping[str, str], needed: str = "") -> str:
+    """What a person needs to begin: where the gateway is, which providers have a key, what a request needs, if
+    anything, and one to try."""
     from ..routing import REGION_VARIABLES
 
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -144,14 +156,14 @@ def greeting(
         ", ".join(ready)
         or "none yet (set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, ... or use .env)"
     )
-    bearer = "-H 'authorization: Bearer KEY' " if keys_in else ""
+    bearer = "-H 'authorization: Bearer KEY' " if needed else ""
     lines = [
         f"OpenResponses {__version__} at {url}",
         f"Providers with a key: {keys}; without need of one: {', '.join(keyless)}",
         f"Try: curl {url}/v1/responses {bearer}-H 'content-type: application/json' -d '{EXAMPLE}'",
     ]
-    if keys_in:
-        lines.insert(1, f"Requests need a key: openresponses keys create --tenant NAME --store {keys_in}")
+    if needed:
+        lines.insert(1, needed)
     elif host not in LOOPBACK:
         lines.insert(
             1, "Whoever reaches this address can use your providers' keys: there is no authentication."

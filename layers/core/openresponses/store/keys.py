@@ -49,10 +49,7 @@ class ApiKeys(ABC):
 
     async def known(self, authorization: str | None) -> ApiKey:
         """The valid key in an Authorization header. Raises ApiError "invalid_api_key"."""
-        scheme, _, key = (authorization or "").strip().partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
-            raise ApiError("invalid_api_key", "Send a key as 'Authorization: Bearer KEY'.")
-        digest = digest_of(key.strip())
+        digest = digest_of(bearer_of(authorization))
         found = await asyncio.to_thread(self._find, digest)
         if found is None or not hmac.compare_digest(found.id, digest) or not self._is_valid(found):
             raise ApiError("invalid_api_key", "This API key is not known, or no longer valid.")
@@ -99,6 +96,14 @@ class ApiKeys(ABC):
 
     @abstractmethod
     def _remove(self, key: ApiKey) -> None: ...
+
+
+def bearer_of(authorization: str | None) -> str:
+    """What an Authorization header bears. Raises ApiError "invalid_api_key"."""
+    scheme, _, bearer = (authorization or "").strip().partition(" ")
+    if scheme.lower() != "bearer" or not bearer.strip():
+        raise ApiError("invalid_api_key", "Send a key as 'Authorization: Bearer KEY'.")
+    return bearer.strip()
 
 
 def digest_of(key: str) -> str:
