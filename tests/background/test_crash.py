@@ -80,7 +80,8 @@ def number_in(request: Received) -> str:
     return found[1].decode()
 
 
-def test_200_responses_and_a_killed_server(start: Start, provider: Provider) -> None:
+@pytest.mark.parametrize("count", [40, pytest.param(200, marks=pytest.mark.slow)])
+def test_many_responses_and_a_killed_server(start: Start, provider: Provider, count: int) -> None:
     scenario = provider.play(answers(slowest=3.0))
     (victim, first), (_, second) = start(), start()
 
@@ -89,14 +90,14 @@ def test_200_responses_and_a_killed_server(start: Start, provider: Provider) -> 
         return number, create(client, model=MODELS["anthropic"], input=f"question {number}")["id"]
 
     with ThreadPoolExecutor(20) as threads:
-        asked = dict(threads.map(ask, range(200)))
+        asked = dict(threads.map(ask, range(count)))
         time.sleep(0.7)
         victim.stop(signal.SIGKILL)
         responses = dict(zip(asked, threads.map(lambda id: poll(second, id), asked.values()), strict=True))
         logs = dict(zip(asked, threads.map(lambda id: follow(second, id), asked.values()), strict=True))
     told = Counter((response["status"], number % 2) for number, response in responses.items())
     assert set(told) <= {("completed", 0), ("completed", 1), ("failed", 1)}
-    assert told["completed", 0] == 100 and told["failed", 1] > 0, told
+    assert told["completed", 0] == count // 2 and told["failed", 1] > 0, told
     for number, response in responses.items():
         assert grammar.check_stream(logs[number]) == response
         if response["status"] == "failed":

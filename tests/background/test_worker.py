@@ -9,6 +9,8 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
+
 from ..support import grammar
 from ..support.provider import SSE, Answer
 from ..support.speech import MODELS, says
@@ -56,22 +58,23 @@ def test_events_that_are_delivered_again_do_nothing(deployed: Deployed) -> None:
     assert deployed.service.failures == [] and deployed.service.dead == []
 
 
-def test_killed_workers(deployed: Deployed) -> None:
+@pytest.mark.parametrize(("count", "kills"), [(8, 1), pytest.param(18, 2, marks=pytest.mark.slow)])
+def test_killed_workers(deployed: Deployed, count: int, kills: int) -> None:
     here, there = deployed.servers
     scenario = here.scenario(answers(slowest=2.0))
     with ThreadPoolExecutor(8) as threads:
         made = threads.map(
-            lambda n: create(here, model=MODELS["anthropic"], input=f"question {n}")["id"], range(18)
+            lambda n: create(here, model=MODELS["anthropic"], input=f"question {n}")["id"], range(count)
         )
         asked = dict(enumerate(made))
         killed = 0
-        for _ in range(2):
+        for _ in range(kills):
             wait(lambda: deployed.service.busy > 1)
             time.sleep(0.4)
             killed += deployed.service.kill(1)
         responses = {n: poll(there, response_id, seconds=60) for n, response_id in asked.items()}
     told = Counter(response["status"] for response in responses.values())
-    assert set(told) <= {"completed", "failed"} and told["failed"] <= killed == 2, told
+    assert set(told) <= {"completed", "failed"} and told["failed"] <= killed == kills, told
     for number, response_id in asked.items():
         assert grammar.check_stream(follow(there, response_id)) == responses[number]
     runs = Counter(number_in(request) for request in scenario.requests)

@@ -21,7 +21,7 @@ from botocore.compat import HTTPHeaders
 from botocore.config import Config
 from openresponses.store import dynamodb as module
 from openresponses.store import dynamodb_table
-from openresponses.store.base import ChainNotFound, ChainTooLong, StoredResponse, StoreUnavailable
+from openresponses.store.base import ChainNotFound, ChainTooLong, StoreUnavailable
 from openresponses.store.dynamodb import DynamoDBStore
 from openresponses.store.dynamodb_table import make_client
 
@@ -254,22 +254,19 @@ async def test_100_turns_take_little_more_than_their_sum(
 # --------------------------------------------------------------------------- round trips
 
 
-@pytest.fixture
-async def long_chat(dynamodb: DynamoDBStore) -> list[StoredResponse]:
-    return await chat(dynamodb, 500)
-
-
+@pytest.mark.parametrize(("longest", "batches"), [(200, 5), pytest.param(500, 13, marks=pytest.mark.slow)])
 async def test_round_trips_of_a_chain(
-    long_chat: list[StoredResponse], client: Any, table: str, clock: Clock, calls: Calls
+    dynamodb: DynamoDBStore, client: Any, table: str, clock: Clock, calls: Calls, longest: int, batches: int
 ) -> None:
+    long_chat = await chat(dynamodb, longest)
     calls.delay = 0.2
-    for length, most in (1, 1), (30, 2), (64, 2), (65, 3), (500, 4):
+    for length, most in (1, 1), (30, 2), (64, 2), (65, 3), (longest, 4):
         calls.begun.clear()
         calls.ended.clear()
         store = fresh(table, client, clock)
         assert await store.chain(TENANT, long_chat[length - 1].id) == long_chat[:length]
         assert calls.rounds() <= most, (length, calls.names)
-    assert len(calls.names) == 2 + 13
+    assert len(calls.names) == 2 + batches
 
 
 async def test_overflow_adds_one_round_trip(dynamodb: DynamoDBStore, calls: Calls) -> None:
@@ -458,9 +455,7 @@ async def test_a_table_that_is_down_is_unavailable_soon(client: Any, clock: Cloc
     def nobody() -> Any:
         import boto3
 
-        return boto3.client(
-            "dynamodb", endpoint_url=NOBODY, config=Config(retries={"total_max_attempts": 1})
-        )
+        return boto3.client("dynamodb", endpoint_url=NOBODY, config=Config(retries={"total_max_attempts": 1}))
 
     store = DynamoDBStore("responses", TTL, clock, client=nobody)
     began = time.monotonic()

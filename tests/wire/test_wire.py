@@ -26,7 +26,7 @@ Json = dict[str, Any]
 HERE = Path(__file__).parent
 CASES = sorted(path.parent for path in HERE.glob("*/*/expected.json"))
 CONTENT_TYPES = {".sse": SSE, ".ndjson": NDJSON, ".json": JSON}
-FAST_CUTS, SLOW_CUTS = 8, 150  # of all the places at which an answer can be cut in two
+FAST_CUTS, SLOW_CUTS = 3, 150  # of all the places at which an answer can be cut in two
 VERSION = re.compile(r"^/v\d\w*(?=/)")
 
 pytestmark = pytest.mark.parametrize("case", CASES, ids=[f"{case.parent.name}/{case.name}" for case in CASES])
