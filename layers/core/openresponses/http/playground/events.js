@@ -1,0 +1,102 @@
+// The list of a turn's events. Only the rows in sight are in the page, so that a hundred thousand of them are no burden.
+
+import { $, h, pretty, setText } from "./dom.js";
+import { milliseconds } from "./format.js";
+
+const ROW = 24; // pixels; style.css has the same
+
+export class EventList {
+  #turn = null;
+  #selected = -1;
+  #first = -1;
+  #drawn = 0;
+  #box = $("events");
+  #rows = $("events").firstElementChild;
+
+  constructor() {
+    this.#box.addEventListener("scroll", () => this.#draw());
+    this.#box.addEventListener("keydown", (event) => this.#key(event));
+    new ResizeObserver(() => this.#draw(true)).observe(this.#box);
+  }
+
+  show(turn) {
+    if (turn !== this.#turn) {
+      this.#turn = turn;
+      this.#box.scrollTop = 0;
+      this.#select(-1);
+    }
+    this.update();
+  }
+
+  /** There are more events than before. */
+  update() {
+    const box = this.#box;
+    $("no-events").hidden = this.#events.length > 0;
+    box.hidden = this.#events.length === 0;
+    const end = box.scrollHeight - box.scrollTop - box.clientHeight < ROW;
+    this.#rows.style.height = `${this.#events.length * ROW}px`;
+    if (end && this.#turn?.running && this.#selected < 0) box.scrollTop = box.scrollHeight;
+    this.#draw(this.#drawn !== this.#events.length);
+  }
+
+  get #events() {
+    return this.#turn?.events ?? [];
+  }
+
+  #draw(always = false) {
+    const first = Math.max(0, Math.floor(this.#box.scrollTop / ROW) - 5);
+    if (first === this.#first && !always) return;
+    this.#first = first;
+    this.#drawn = this.#events.length;
+    const many = Math.ceil(this.#box.clientHeight / ROW) + 10;
+    const rows = this.#events.slice(first, first + many).map((entry, n) => this.#row(entry, first + n));
+    this.#rows.replaceChildren(...rows);
+  }
+
+  #row({ at, event }, n) {
+    const row = h(
+      "div",
+      {
+        role: "option",
+        id: `event-${n}`,
+        "aria-selected": String(n === this.#selected),
+        "aria-posinset": String(n + 1),
+        "aria-setsize": String(this.#events.length),
+        onclick: () => this.#select(n),
+      },
+      h("span", { class: "at" }, milliseconds(at - this.#turn.sentAt)),
+      h("span", { class: "type" }, event.type.replace(/^response\./, "")),
+      h("span", { class: "glimpse" }, glimpse(event)),
+    );
+    row.style.top = `${n * ROW}px`;
+    return row;
+  }
+
+  #select(n) {
+    this.#selected = n;
+    if (n >= 0) {
+      this.#box.setAttribute("aria-activedescendant", `event-${n}`);
+      const top = n * ROW;
+      if (top < this.#box.scrollTop) this.#box.scrollTop = top;
+      else if (top + ROW > this.#box.scrollTop + this.#box.clientHeight) this.#box.scrollTop = top + ROW - this.#box.clientHeight;
+    } else this.#box.removeAttribute("aria-activedescendant");
+    setText($("event"), n < 0 ? "" : pretty(this.#events[n].event));
+    $("event").hidden = n < 0;
+    this.#draw(true);
+  }
+
+  #key(event) {
+    const last = this.#events.length - 1;
+    const page = Math.floor(this.#box.clientHeight / ROW);
+    const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
+    if (!Object.hasOwn(moves, event.key) || last < 0) return;
+    event.preventDefault();
+    this.#select(Math.max(0, Math.min(last, this.#selected + moves[event.key])));
+  }
+}
+
+/** A few characters of what an event says. */
+function glimpse(event) {
+  const said = event.delta ?? event.item?.type ?? event.annotation?.url ?? event.error?.code ?? event.response?.status;
+  return String(said ?? "").slice(0, 80);
+}

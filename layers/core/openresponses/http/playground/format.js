@@ -1,0 +1,46 @@
+// Numbers as people read them.
+
+const whole = new Intl.NumberFormat("en");
+
+export const milliseconds = (ms) => (ms < 9999.5 ? `${whole.format(Math.round(ms))} ms` : `${(ms / 1000).toFixed(1)} s`);
+export const count = (n) => whole.format(n);
+export const size = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} KB` : `${(bytes / 1e6).toFixed(1)} MB`);
+
+/** The figures of a turn, in order: [name, value]. What is not known is left out. */
+export function figures(turn) {
+  const rows = [["Status", turn.failure?.code ? `${turn.status} (${turn.failure.code})` : statusOf(turn)]];
+  const route = turn.headers.get("x-openresponses-route");
+  if (route) rows.push(["Route", route]);
+  if (turn.firstTokenAt !== null) rows.push(["First token", milliseconds(turn.firstTokenAt - turn.sentAt)]);
+  if (turn.endedAt !== null) rows.push(["Total", milliseconds(turn.endedAt - turn.sentAt)]);
+  const usage = turn.response?.usage;
+  if (usage) rows.push(["Tokens", tokens(usage)]);
+  const cost = costOf(turn);
+  if (cost !== null) rows.push(["Cost", dollars(cost)]);
+  const ignored = turn.headers.get("x-openresponses-ignored");
+  if (ignored) rows.push(["Ignored", ignored]);
+  if (turn.id) rows.push(["Response", turn.id]);
+  const request = turn.headers.get("x-request-id") ?? turn.failure?.requestId;
+  if (request) rows.push(["Request", request]);
+  return rows;
+}
+
+export function statusOf(turn) {
+  const reason = turn.response?.incomplete_details?.reason;
+  return reason ? `${turn.status} (${reason})` : turn.status.replace("_", " ");
+}
+
+function tokens(usage) {
+  const cached = usage.input_tokens_details?.cached_tokens;
+  const reasoning = usage.output_tokens_details?.reasoning_tokens;
+  const read = count(usage.input_tokens) + " in" + (cached ? ` (${count(cached)} cached)` : "");
+  return `${read}, ${count(usage.output_tokens)} out` + (reasoning ? ` (${count(reasoning)} reasoning)` : "");
+}
+
+/** US dollars, where the provider or the gateway says them; else null. */
+function costOf(turn) {
+  const said = turn.headers.get("x-openresponses-cost") ?? turn.response?.usage?.cost;
+  return said == null || Number.isNaN(Number(said)) ? null : Number(said);
+}
+
+const dollars = (cost) => `$${cost < 0.01 ? cost.toPrecision(2) : cost.toFixed(4)}`;
