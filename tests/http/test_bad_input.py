@@ -56,8 +56,9 @@ WRONG: dict[str, tuple[Json, str, str | set[str]]] = {
     "input empty list": ({"input": []}, "input", {VALUE, MISSING}),
     "item a string": ({"input": ["hello"]}, "input[0]", TYPE),
     "item null": ({"input": [None]}, "input[0]", TYPE),
+    "item type of other words": ({"input": [{"type": "my secret"}]}, "input[0].type", VALUE),
     "item of an unknown type": ({"input": [{"type": "telepathy"}]}, "input[0].type", VALUE),
-    "item type a number": ({"input": [{"type": 1}]}, "input[0].type", {VALUE, TYPE}),
+    "item type a number": ({"input": [{"type": 1}]}, "input[0].type", TYPE),
     "role unknown": ({"input": [{"role": "wizard", "content": "x"}]}, "input[0].role", VALUE),
     "role missing": ({"input": [{"type": "message", "content": "x"}]}, "input[0].role", MISSING),
     "role tool": ({"input": [{"role": "tool", "content": "x"}]}, "input[0].role", VALUE),
@@ -97,6 +98,16 @@ WRONG: dict[str, tuple[Json, str, str | set[str]]] = {
                                 "input[0].call_id", VALUE),
     "output before its call": ({"input": [{"type": "function_call_output", "call_id": "c1", "output": "x"}, CALL]},
                                "input[0].call_id", VALUE),
+    "call of a tool of OpenAI's with an id of the wrong type": (
+        {"input": [{"type": "computer_call", "call_id": {}}]}, "input[0].call_id", TYPE
+    ),
+    "approval of the wrong type": (
+        {"input": [{"type": "mcp_approval_response", "approval_request_id": {}}]}, "input[0].approval_request_id", TYPE
+    ),
+    "reasoning with an image": (
+        {"input": [{"type": "reasoning", "summary": [{"type": "input_image", "image_url": "https://example.com/x.png"}]}]},
+        "input[0].summary[0].type", VALUE,
+    ),
     "output twice": ({"input": [CALL, *[{"type": "function_call_output", "call_id": "c1", "output": "x"}] * 2]},
                      "input[2].call_id", VALUE),
     "output without call_id": ({"input": [CALL, {"type": "function_call_output", "output": "x"}]},
@@ -144,6 +155,9 @@ WRONG: dict[str, tuple[Json, str, str | set[str]]] = {
     "allowed tool unknown": ({"tools": [function()], "tool_choice": {"type": "allowed_tools", "mode": "auto",
                                                                      "tools": [{"type": "function", "name": "g"}]}},
                              "tool_choice.tools[0].name", VALUE),
+    "allowed tools missing": ({"tool_choice": {"type": "allowed_tools"}}, "tool_choice.tools", MISSING),
+    "allowed tool of no type": ({"tool_choice": {"type": "allowed_tools", "tools": [{"type": []}]}},
+                                "tool_choice.tools[0].type", TYPE),
     "allowed tools none": ({"tools": [function()], "tool_choice": {"type": "allowed_tools", "tools": []}},
                            "tool_choice.tools", VALUE),
     "allowed tools mode": ({"tools": [function()], "tool_choice": {"type": "allowed_tools", "mode": "perhaps",
@@ -184,6 +198,7 @@ WRONG: dict[str, tuple[Json, str, str | set[str]]] = {
     "metadata a list": ({"metadata": []}, "metadata", TYPE),
     "metadata too many": ({"metadata": {f"k{n}": "v" for n in range(17)}}, "metadata", VALUE),
     "metadata key too long": ({"metadata": {"k" * 65: "v"}}, f"metadata.{'k' * 65}", VALUE),
+    "metadata value under a key of many words": ({"metadata": {"my secret": 1}}, "metadata", TYPE),
     "metadata value too long": ({"metadata": {"k": "v" * 513}}, "metadata.k", VALUE),
     "metadata value a number": ({"metadata": {"k": 1}}, "metadata.k", TYPE),
     "service_tier a number": ({"service_tier": 1}, "service_tier", TYPE),
@@ -193,6 +208,8 @@ WRONG: dict[str, tuple[Json, str, str | set[str]]] = {
                                      "previous_response_not_found"),
     "previous_response_id malformed": ({"previous_response_id": "../../x'; DROP TABLE responses"},
                                        "previous_response_id", "previous_response_not_found"),
+    "previous_response_id of other words": ({"previous_response_id": "my secret\r\nx: y"}, "previous_response_id",
+                                            "previous_response_not_found"),
     "previous_response_id endless": ({"previous_response_id": "resp_" + "a" * 100_000}, "previous_response_id",
                                      {"previous_response_not_found", VALUE}),
 }  # fmt: skip
@@ -217,6 +234,9 @@ GARBAGE: dict[str, tuple[bytes, int]] = {
         + b'{"properties":' * 2000 + b"{}" + b"}" * 2000 + b"}]}",
         400,
     ),
+    "deep where nothing is checked": (
+        b'{"model":"gpt-4o","input":"x","tools":[{"type":"web_search","x":' + b"[" * 230 + b"]" * 230 + b"}]}", 400
+    ),
     "invalid UTF-8": (b'{"model":"gpt-4o","input":"\xff\xfe"}', 400),
     "a lone surrogate": (b'{"model":"gpt-4o","input":"\\ud800"}', 400),
     "10 MB": (b'{"model":"gpt-4o","input":"' + b"x" * (10 << 20) + b'"}', 413),
@@ -232,6 +252,14 @@ OPTIONAL = (
 ODD: dict[str, Json] = {
     "null for every optional field": dict.fromkeys(OPTIONAL),
     "unknown fields": {"seed": 7, "user": "u", "client_metadata": {"a": 1}, "x-made-up": [1, 2]},
+    "a reasoning summary of none": {"reasoning": {"summary": "none"}},
+    "a conversation with a local shell, whose outputs have no call_id": {
+        "input": [
+            {"type": "local_shell_call", "id": "lsh_1", "call_id": "lsh_1", "action": {"type": "exec"}},
+            {"type": "local_shell_call_output", "id": "lsh_1", "output": "a.txt"},
+            {"role": "user", "content": "Go on."},
+        ]
+    },
     "no tools": {"tools": [], "tool_choice": "auto"},
     "no tools, none chosen": {"tools": [], "tool_choice": "none"},
     "empty objects": {"metadata": {}, "text": {}, "reasoning": {}, "include": [], "stream_options": {}},
@@ -293,6 +321,7 @@ def test_wrong(gateway: Gateway, name: str) -> None:
         assert reply.status_code == (404 if "not_found" in error["code"] else 400), reply.text
         assert error["param"] == param, error
         assert error["code"] in ({codes} if isinstance(codes, str) else codes), error
+        assert "my secret" not in reply.text, error
     assert min(took) < LONGEST_ANSWER, took
     assert not scenario.requests, "the provider was called"
     assert gateway.stored() == stored, "something was stored"
@@ -310,6 +339,29 @@ def test_garbage(gateway: Gateway, name: str) -> None:
     assert "\\u" not in error["message"] and len(error["message"]) < 500
     assert took < LONGEST_ANSWER + len(body) / 50e6, f"{took:.3f} s"
     assert not scenario.requests
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "status"),
+    [("content-encoding", "gzip", 400), ("idempotency-key", "x" * 256, 400), ("content-type", "", 200)],
+)
+def test_wrong_headers(gateway: Gateway, header: str, value: str, status: int) -> None:
+    gateway.scenario(says("openai", "Hello"))
+    reply = gateway.http.post(
+        f"{gateway.base_url}/v1/responses", content=json.dumps(body_with({})), headers={header: value}
+    )
+    assert reply.status_code == status
+    if status != 200:
+        assert checked_error(reply)["param"].lower() == header
+
+
+@pytest.mark.parametrize("limit", ["0", "101", "x", "", "\u0661", "9" * 5000])
+def test_wrong_limits(gateway: Gateway, limit: str) -> None:
+    conversation = gateway.http.post(f"{gateway.base_url}/v1/conversations").json()["id"]
+    reply = gateway.http.get(
+        f"{gateway.base_url}/v1/conversations/{conversation}/items", params={"limit": limit}
+    )
+    assert (reply.status_code, checked_error(reply)["param"]) == (400, "limit")
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "multipart/form-data; boundary=x", "application/xml"])

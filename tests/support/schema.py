@@ -70,7 +70,7 @@ TOOLS: dict[str, Json] = {
     for kind in (
         "web_search", "web_search_preview", "web_search_preview_2025_03_11", "web_search_2025_08_26", "file_search",
         "code_interpreter", "image_generation", "mcp", "local_shell", "shell", "apply_patch", "tool_search",
-        "computer", "computer_use_preview",
+        "computer", "computer_use", "computer_use_preview",
     )
 }  # fmt: skip
 TOOLS["custom"] = shape(name=STRING)

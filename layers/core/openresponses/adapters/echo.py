@@ -278,9 +278,7 @@ class _Answer:
     def call(self, name: str, argument: str, tools: list[Json]) -> tuple[str, str, Json]:
         tool = next((tool for tool in tools if tool["name"] == name), None)
         if tool is None:
-            raise ApiError(
-                "invalid_value", f"/tool names {name!r:.80}, which is not in 'tools'.", param="input"
-            )
+            raise ApiError("invalid_value", "/tool names a tool that is not in 'tools'.", param="input")
         if not argument and tool["type"] == "custom":
             argument = self.script.text
         elif not argument:
@@ -296,7 +294,7 @@ class _Answer:
         for item in reversed(self.turn.input):
             if not item["type"].endswith("_call_output"):
                 break
-            found.append((names.get(item["call_id"], "The tool"), _output_text(item["output"])))
+            found.append((names.get(item.get("call_id"), "The tool"), _output_text(item.get("output"))))
         return found[::-1]
 
     # ---------------------------------------------------------------- counting
@@ -347,8 +345,14 @@ def _output_text(output: Any) -> str:
     if isinstance(output, str):
         return output
     if isinstance(output, list):
-        return " ".join(text_of(part) or f"[{part['type']}]" for part in output)
+        return " ".join(_part_text(part) for part in output)
     return dump(output)
+
+
+def _part_text(part: Any) -> str:
+    if not isinstance(part, dict) or "type" not in part:
+        return dump(part)
+    return text_of(part) or f"[{part['type']}]"
 
 
 def _item_text(item: Json) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 from .base import Json
 
 MAX_DEPTH = 12
+MAX_VALUES = 1000  # in one instance; what a schema asks for beyond them is left out
+MAX_LENGTH = 10_000  # characters of a string
 NAMES = re.compile(r"(?<=[a-z,;:] )[A-Z][\w'-]*(?: [A-Z][\w'-]*)*")
 FORMATS = {
     "date": "2026-01-01",
@@ -31,13 +33,17 @@ def example(schema: Json, text: str) -> Any:
     make the instance hard to find (`pattern`, `not`, `if`) are not looked at.
     """
     found = NAMES.search(text)
-    return _Maker(schema, found.group() if found else "").value(schema, "example", 0)
+    try:
+        return _Maker(schema, found.group() if found else "").value(schema, "example", 0)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
+        return {}  # a keyword holds something else than JSON Schema says
 
 
 class _Maker:
     def __init__(self, root: Json, name: str) -> None:
         self.root = root
         self.name = name
+        self.values = 0
         self.makers: dict[str, Callable[[Json, str, int], Any]] = {
             "object": self.object,
             "array": self.array,
@@ -50,7 +56,8 @@ class _Maker:
 
     def value(self, schema: Any, key: str, depth: int) -> Any:
         """An instance of `schema`; `key` is the property that it is for."""
-        if not isinstance(schema, dict) or depth > MAX_DEPTH:
+        self.values += 1
+        if not isinstance(schema, dict) or depth > MAX_DEPTH or self.values > MAX_VALUES:
             return None
         if "$ref" in schema:
             return self.value(self.resolve(schema["$ref"]), key, depth + 1)
@@ -113,12 +120,12 @@ class _Maker:
 
     def array(self, schema: Json, key: str, depth: int) -> list[Any]:
         first = [self.value(each, key, depth + 1) for each in schema.get("prefixItems") or ()]
-        missing = schema.get("minItems", 0) - len(first)
+        missing = min(schema.get("minItems", 0), MAX_VALUES - self.values) - len(first)
         return first + [self.value(schema.get("items", {}), key, depth + 1) for _ in range(missing)]
 
     def string(self, schema: Json, key: str, depth: int) -> str:
         text = FORMATS.get(schema.get("format", ""), self.name or key)
-        return text.ljust(schema.get("minLength", 0), ".")[: schema.get("maxLength")]
+        return text.ljust(min(schema.get("minLength", 0), MAX_LENGTH), ".")[: schema.get("maxLength")]
 
     def number(self, schema: Json, key: str, depth: int) -> int | float:
         """The multiple of `multipleOf` that is nearest to 0 within the limits."""

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from ..protocol.errors import ApiError
+from ..protocol.errors import ApiError, quoted
 from .base import Json, Turn
 from .tools import wire_name
 
@@ -95,7 +95,7 @@ class _Writer:
         for index, item in enumerate(self.turn.input):
             if item["type"] in OUTPUTS:
                 result = self.result(item, f"input[{index}]")
-                self.results.setdefault(item["call_id"], []).append((index, result))
+                self.results.setdefault(answered(item), []).append((index, result))
         for index, item in enumerate(self.turn.input):
             self.item(index, item, f"input[{index}]")
         self.close()
@@ -167,7 +167,7 @@ class _Writer:
         self.state = []
 
     def result(self, item: Json, path: str) -> Message:
-        output = item["output"]
+        output = item.get("output", "")
         if has_parts(item):
             parts = [Part(f"{path}.output[{n}]", part) for n, part in enumerate(output)]
         elif isinstance(output, dict) and output.get("image_url"):
@@ -175,7 +175,7 @@ class _Writer:
         else:
             text = output if isinstance(output, str) else dump(output)
             parts = [Part(f"{path}.output", {"type": "input_text", "text": text})]
-        return Message("tool", parts, call_id=item["call_id"])
+        return Message("tool", parts, call_id=answered(item))
 
     def hosted_call(self, index: int, item: Json, path: str) -> None:
         asks, gives = HOSTED_CALLS[item["type"]]
@@ -218,14 +218,26 @@ def has_parts(item: Json) -> bool:
     return own and isinstance(item["output"], list)
 
 
+def answered(item: Json) -> str:
+    """The id of the call that a tool's output answers; where OpenAI's own tools have no `call_id`, it is the item's."""
+    call_id: str = item.get("call_id") or item["id"]
+    return call_id
+
+
 def no_call_for(place: int, item: Json) -> ApiError:
     """The error for a tool output, at this place of the context, that no call before it waits for."""
-    message = f"No call waits for the tool output with call_id '{item.get('call_id', '')!s:.100}'."
+    message = f"No call waits for the tool output with call_id {quoted(answered(item))}."
     return ApiError("invalid_value", message, param=f"input[{place}].call_id")
 
 
 def unsupported(path: str, what: str) -> ApiError:
     return ApiError("unsupported_value", f"This model cannot be given {what}.", param=path)
+
+
+def details_of(messages: list[Message]) -> list[str]:
+    """Paths of what images say of their `detail`, for a provider that has no such thing."""
+    parts = (part for message in messages for part in message.parts)
+    return [f"{part.path}.detail" for part in parts if part.part.get("detail", "auto") != "auto"]
 
 
 def image_url(part: Part) -> str:

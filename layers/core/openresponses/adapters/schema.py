@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from ..protocol.errors import quoted
 from .schema_merge import (
     ANNOTATIONS,
     ASSERTIONS,
@@ -34,6 +35,8 @@ from .schema_merge import (
 )
 
 MAX_DEPTH = 64
+# What a walk through a schema raises where a keyword holds something else than the walk may rely on.
+MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 JSON = Dialect(
     constraints=frozenset({"minimum", "maximum", "minItems", "maxItems"}),
@@ -80,6 +83,8 @@ class _Rewriter(Merger):
             schema = self.node(self.root, 0)
         except Contradiction as reason:
             raise self.refuse(str(reason)) from None
+        except MALFORMED:
+            raise self.refuse("a keyword in it has a value of the wrong type") from None
         if self.defs:
             schema = {**schema, "$defs": self.defs}
         return Rewritten(schema, self.exact)
@@ -226,7 +231,7 @@ class _Rewriter(Merger):
         kinds = types_of(schema)
         unknown = [kind for kind in kinds if kind not in TYPES]
         if unknown:
-            raise self.refuse(f"it has the unknown type {unknown[0]!r:.40}")
+            raise self.refuse(f"it has the unknown type {quoted(str(unknown[0]))}")
         if not kinds:
             return self.untyped(schema, depth)
         if len(kinds) == 1:
@@ -317,7 +322,7 @@ class _Rewriter(Merger):
         for name, sub in (schema.get("properties") or {}).items():
             if sub is False:
                 if name in required:
-                    raise Contradiction(f"its property {name!r:.60} is required and forbidden")
+                    raise Contradiction(f"its property {quoted(name)} is required and forbidden")
                 lost.setdefault("properties", {})[name] = False
                 continue
             if self.dialect.references and name in required and self.closes_cycle(sub, set()):

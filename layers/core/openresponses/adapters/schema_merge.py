@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
-from ..protocol.errors import ApiError
+from ..protocol.errors import ApiError, quoted
 
 Json = dict[str, Any]
 Schema = Json | bool
@@ -104,18 +105,30 @@ class Merger:
         self.exact = True
         self.nodes = 0
 
+    @cached_property
+    def anchors(self) -> dict[str, Json]:
+        """The schemas that have a name of their own."""
+        named = [node for node in objects_in(self.root) if isinstance(node.get("$anchor"), str)]
+        return {node["$anchor"]: node for node in reversed(named)}
+
     def refuse(self, reason: str) -> ApiError:
         return ApiError(
             "unsupported_value", f"This JSON Schema cannot be given to Gemini: {reason}.", param=self.param
         )
 
+    def count(self, nodes: int) -> None:
+        """Limits the work: small schemas can stand for very large ones."""
+        self.nodes += nodes
+        if self.nodes > MAX_NODES:
+            raise self.refuse("with its references and combinations resolved it is too large")
+
     def resolve(self, place: Any) -> Schema:
         """What a reference within the document names."""
         document, _, fragment = place.partition("#") if isinstance(place, str) else ("?", "", "")
         if document and document != self.root.get("$id"):
-            raise self.refuse(f"the reference {place!r:.100} leads out of it")
+            raise self.refuse(f"the reference {quoted(str(place))} leads out of it")
         if fragment and not fragment.startswith("/"):
-            found = next((node for node in objects_in(self.root) if node.get("$anchor") == fragment), None)
+            found = self.anchors.get(fragment)
         else:
             found = self.root
             for step in fragment.split("/")[1:]:
@@ -125,7 +138,7 @@ class Merger:
                 else:
                     found = found.get(step) if isinstance(found, dict) else None
         if not isinstance(found, (dict, bool)):
-            raise self.refuse(f"the reference {place!r:.100} names nothing")
+            raise self.refuse(f"the reference {quoted(str(place))} names nothing")
         return found
 
     # ---------------------------------------------------------------- merging what must hold together
@@ -143,12 +156,12 @@ class Merger:
             schema = {}
             for part in parts:
                 schema = self.merge(schema, part)
-            self.nodes += len(parts)
-            if self.nodes > MAX_NODES or len(set(inlined)) < len(inlined):
+            self.count(len(parts))
+            if len(set(inlined)) < len(inlined):
                 raise self.refuse("its references do not end")
         in_place = inlined and not self.dialect.references
         if in_place and any(node.get("$ref") in inlined for node in self.reachable(schema)):
-            raise self.refuse(f"the reference {inlined[-1]!r:.100} leads back to itself")
+            raise self.refuse(f"the reference {quoted(inlined[-1])} leads back to itself")
         return schema
 
     def reachable(self, schema: Json) -> Iterator[Json]:
@@ -177,6 +190,7 @@ class Merger:
             elif key == "$ref" and a[key] != b[key]:
                 merged["allOf"] = [*merged.get("allOf", ()), {"$ref": b[key]}]
             elif key in ("anyOf", "oneOf") and a[key] != b[key]:
+                self.count(len(a[key]) * len(b[key]))
                 merged[key] = [{"allOf": [left, right]} for left in a[key] for right in b[key]]
             elif key not in ("$ref", "anyOf", "oneOf"):
                 merged[key] = self.merge_keyword(key, a[key], b[key])

@@ -128,7 +128,7 @@ async def _summarize(
 
 def _transcript(items: list[Json]) -> tuple[list[Json], list[int]]:
     """The items as messages, and which item each message is."""
-    names = {item["call_id"]: item["name"] for item in items if "call_id" in item and "name" in item}
+    names = {item.get("call_id"): item["name"] for item in items if "call_id" in item and "name" in item}
     told = [(place, message) for place, item in enumerate(items) if (message := _told(item, names))]
     return [message for _, message in told], [place for place, _ in told]
 
@@ -143,8 +143,9 @@ def _told(item: Json, names: dict[str, str]) -> Json | None:
     if kind in ("compaction", "compaction_summary"):
         return item
     if kind in CALL_OUTPUTS:
-        name = names.get(item["call_id"], kind.removesuffix("_output"))
-        return _message("user", f"[Result of {name}, {item['call_id']}]", item.get("output"))
+        call_id = item.get("call_id")
+        name = names.get(call_id, kind.removesuffix("_output"))
+        return _message("user", f"[Result of {name}, {call_id}]", item.get("output"))
     if "call_id" in item and "name" in item:
         return _message(
             "assistant",

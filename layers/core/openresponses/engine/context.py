@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from ..protocol.errors import ApiError
+from ..protocol.errors import ApiError, quoted
 from ..protocol.ids import hex_of, item_id, owner_of
 from ..store.base import ChainNotFound, ChainTooLong, Store, StoreUnavailable
 from .conversation import conversation_id, conversation_items
@@ -115,7 +115,7 @@ async def _earlier_items(store: Store, tenant: str, previous: str | None) -> lis
     if chain[-1].status not in CONTINUABLE:
         raise ApiError(
             "previous_response_not_found",
-            f"Response '{previous:.100}' has status '{chain[-1].status}' and cannot be continued.",
+            f"Response {quoted(previous)} has status '{chain[-1].status}' and cannot be continued.",
             param="previous_response_id",
         )
     return [item for turn in chain for item in (*turn.input, *_whole(turn.response["output"]))]
@@ -124,7 +124,7 @@ async def _earlier_items(store: Store, tenant: str, previous: str | None) -> lis
 def previous_not_found(previous: str) -> ApiError:
     return ApiError(
         "previous_response_not_found",
-        f"Previous response with id '{previous:.100}' not found. It may have expired, or not have been stored.",
+        f"Previous response with id {quoted(previous)} not found. It may have expired, or not have been stored.",
         param="previous_response_id",
     )
 
@@ -153,7 +153,7 @@ async def _resolve(store: Store, tenant: str, reference: Json, known: dict[str, 
     for item in items:
         if item.get("id") == wanted:
             return item
-    raise ApiError("item_not_found", f"Item with id '{wanted:.100}' not found.", param=f"input[{index}].id")
+    raise ApiError("item_not_found", f"Item with id {quoted(wanted)} not found.", param=f"input[{index}].id")
 
 
 def asks(item: Json) -> str | None:
@@ -195,7 +195,7 @@ def _check_outputs(own: list[Json], earlier: list[Json]) -> None:
             problem = "No tool call found for the" if call_id not in calls else "There is more than one"
             raise ApiError(
                 "invalid_value",
-                f"{problem} tool output with call_id '{call_id:.100}'.",
+                f"{problem} tool output with call_id {quoted(call_id)}.",
                 param=f"input[{index}].call_id",
             )
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..protocol.errors import ApiError
+from ..protocol.errors import ApiError, quoted
 from ..protocol.ids import CONVERSATION_ID
 from ..store.base import StoreUnavailable
 from ..store.conversations import Conversations
@@ -26,7 +26,9 @@ def conversation_id(request: Json) -> str | None:
 
 
 def conversation_not_found(wanted: str, param: str = "conversation") -> ApiError:
-    return ApiError("conversation_not_found", f"Conversation with id '{wanted:.100}' not found.", param=param)
+    return ApiError(
+        "conversation_not_found", f"Conversation with id {quoted(wanted)} not found.", param=param
+    )
 
 
 async def conversation_items(conversations: Conversations, tenant: str, wanted: str) -> list[Json]:

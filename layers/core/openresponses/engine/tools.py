@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..protocol.errors import ApiError
+from ..protocol.errors import ApiError, quoted
 from ..protocol.request import named_tools
 from .hosted_tools import HostedTools
 
@@ -82,16 +82,18 @@ def _check_name(choice: Json, names: set[str], place: str) -> None:
     if name not in names:
         raise ApiError(
             "invalid_value",
-            f"'{place}' names the tool {name!r:.80}, which is not in 'tools'.",
+            f"'{place}' names the tool {quoted(name)}, which is not in 'tools'.",
             param=f"{place}.name",
         )
 
 
 def _check_kind(choice: Json, tools: list[Json], place: str) -> None:
     kind = choice.get("type")
+    if not isinstance(kind, str):
+        raise ApiError("invalid_type", f"'{place}.type' must be a string.", param=f"{place}.type")
     if not any(tool["type"] == kind for tool in tools):
         raise ApiError(
             "invalid_value",
-            f"'{place}' asks for the tool {kind!r:.80}, which is not in 'tools'.",
+            f"'{place}' asks for the tool {quoted(kind)}, which is not in 'tools'.",
             param=f"{place}.type",
         )

@@ -282,7 +282,9 @@ class Gateway:
 
 
 def _not_found(response_id: str) -> ApiError:
-    return ApiError("response_not_found", f"Response with id {quoted(response_id)} not found.", param="response_id")
+    return ApiError(
+        "response_not_found", f"Response with id {quoted(response_id)} not found.", param="response_id"
+    )
 
 
 def _model(name: str, provider: str) -> dict[str, Any]:

@@ -12,9 +12,10 @@ async def read_body(request: Request, limit: int) -> bytes:
     too_large = ApiError("request_too_large", f"The request body is over {limit} bytes.")
     encoding = request.headers.get("content-encoding", "identity")
     if encoding != "identity":
-        raise ApiError("unsupported_value", f"A body with content-encoding {encoding!r:.40} cannot be read.")
+        message = f"A body with content-encoding {encoding!r:.40} cannot be read."
+        raise ApiError("unsupported_value", message, param="content-encoding")
     declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > limit:
+    if declared.isascii() and declared.isdigit() and (len(declared) > 20 or int(declared) > limit):
         raise too_large
     pieces, size = [], 0
     try:

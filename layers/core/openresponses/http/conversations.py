@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from ..engine.context import normalize_input, visible
 from ..engine.conversation import conversation_items, conversation_not_found
-from ..protocol.errors import ApiError
+from ..protocol.errors import ApiError, quoted
 from ..protocol.ids import CONVERSATION_ID, new_conversation_id
 from ..protocol.pages import page
 from ..protocol.request import parse_json
@@ -112,7 +112,7 @@ class ConversationRoutes:
         known = {item["id"] for item in await self._items(tenant, conversation.id)}
         for index, item in enumerate(items):
             if item["id"] in known:
-                problem = f"The conversation already has an item with id '{item['id']:.100}'."
+                problem = f"The conversation already has an item with id {quoted(item['id'])}."
                 raise ApiError("invalid_value", problem, param=f"items[{index}].id")
             known.add(item["id"])
         if not await self._store.append(tenant, conversation.id, items):
@@ -178,4 +178,4 @@ def _not_found(wanted: str) -> ApiError:
 
 
 def _item_not_found(item_id: str) -> ApiError:
-    return ApiError("item_not_found", f"Item with id '{item_id:.100}' not found.", param="item_id")
+    return ApiError("item_not_found", f"Item with id {quoted(item_id)} not found.", param="item_id")

@@ -11,6 +11,7 @@ branch on the codes.
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 
@@ -62,6 +63,14 @@ ERRORS: dict[str, ErrorKind] = {
     "time_limit": ErrorKind(504, "server_error", retryable=True),
     "provider_timeout": ErrorKind(504, "server_error", retryable=True),
 }
+
+
+PLAIN = re.compile(r"[A-Za-z0-9_.:/-]{1,100}")
+
+
+def quoted(text: str) -> str:
+    """How a message repeats what a client sent: a name as it is, anything else, which may be content, by its length."""
+    return f"'{text}'" if PLAIN.fullmatch(text) else f"of {len(text)} characters"
 
 
 class ApiError(Exception):

@@ -95,6 +95,10 @@ def string_or_list(value: Any) -> str | None:
     return "<string>" if isinstance(value, str) else "<list>" if isinstance(value, list) else None
 
 
+def text_tag(value: Any) -> str | None:
+    return "<text>" if part_tag(value) == "<text>" else None
+
+
 Part = Annotated[
     Annotated[TextPart, Tag("<text>")]
     | Annotated[RefusalPart, Tag("<refusal>")]
@@ -104,6 +108,7 @@ Part = Annotated[
     | Annotated[AudioPart, Tag("<audio>")],
     Discriminator(part_tag),
 ]
+Reasoned = Annotated[Annotated[TextPart, Tag("<text>")], Discriminator(text_tag)]
 Content = Annotated[
     Annotated[str, Tag("<string>")] | Annotated[list[Part], Tag("<list>")], Discriminator(string_or_list)
 ]
@@ -156,8 +161,8 @@ class ReasoningItem(TypedDict):
     __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
     id: NotRequired[str | None]
-    summary: NotRequired[list[Part] | None]
-    content: NotRequired[list[Part] | None]
+    summary: NotRequired[list[Reasoned] | None]
+    content: NotRequired[list[Reasoned] | None]
     encrypted_content: NotRequired[str | None]
     status: NotRequired[Status | None]
 

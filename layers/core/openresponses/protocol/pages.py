@@ -37,7 +37,7 @@ def page(items: list[Json], query: Mapping[str, str]) -> Json:
 def _limit(text: str | None) -> int:
     if text is None:
         return DEFAULT_LIMIT
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_LIMIT:
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= MAX_LIMIT):
         raise ApiError("invalid_value", f"'limit' must be a number from 1 to {MAX_LIMIT}.", param="limit")
     return int(text)
 

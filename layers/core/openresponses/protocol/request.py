@@ -12,7 +12,8 @@ import orjson
 from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from .errors import ApiError
+from .depth import DEEPEST, too_deep
+from .errors import PLAIN, ApiError, quoted
 from .items import MAX_INPUT_ITEMS, MAX_TOOL_SCHEMA_BYTES, MAX_TOOLS, Item, Tool, string_or_list
 from .sources import check_sources
 
@@ -125,6 +126,8 @@ def parse_json(body: bytes) -> Json:
         raise ApiError("invalid_json", f"The request body is not valid JSON: {error}.") from None
     if not isinstance(value, dict):
         raise ApiError("invalid_json", "The request body must be a JSON object.")
+    if too_deep(body, value):
+        raise ApiError("invalid_json", f"The request body is nested more than {DEEPEST} levels deep.")
     return value
 
 
@@ -163,9 +166,11 @@ def validation_error(error: ValidationError, value: Json) -> ApiError:
         path = f"{path}.type"
         return ApiError(
             "invalid_value",
-            f"Invalid value for '{path}': {given['type']!r:.80} is not supported.",
+            f"Invalid value for '{path}': a type {quoted(given['type'])} is not supported.",
             param=path,
         )
+        if not isinstance(given["type"], str):
+            return ApiError("invalid_type", f"Invalid type for '{path}': expected a string.", param=path)
     code = "invalid_type" if kind.endswith("_type") else "invalid_value"
     return ApiError(code, f"Invalid value for '{path}': {details['msg']}.", param=path)
 
@@ -196,6 +201,8 @@ def _path(steps: list[int | str]) -> str:
 
 
 def _check_presence(request: Json) -> None:
+        if isinstance(step, str) and not PLAIN.fullmatch(step):  # a key of the client's own
+            break
     if not request.get("model"):
         raise _missing("model")
     if request.get("generate") is False:  # a prewarm may come before there is anything to say

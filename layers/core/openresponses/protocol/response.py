@@ -54,7 +54,7 @@ def new_response(response_id: str, request: Json, created_at: int) -> Json:
 def echo_tool(tool: Json) -> Json:
     """A tool as the response shows it: a function always has description, parameters and a boolean strict."""
     if tool["type"] != "function":
-        return {key: value for key, value in tool.items() if key not in ("authorization", "headers")}
+        return tool
     return {
         "type": "function",
         "name": tool["name"],
@@ -67,7 +67,7 @@ def echo_tool(tool: Json) -> Json:
 def echo_tool_choice(choice: str | Json) -> str | Json:
     if isinstance(choice, str) or choice["type"] != "allowed_tools":
         return choice
-    return {"type": "allowed_tools", "mode": choice.get("mode") or "auto", "tools": choice["tools"]}
+    return {"type": "allowed_tools", "mode": choice.get("mode") or "auto", "tools": choice.get("tools") or []}
 
 
 def echo_text(text: Json) -> Json:
@@ -85,4 +85,6 @@ def echo_text(text: Json) -> Json:
 
 
 def echo_reasoning(reasoning: Json) -> Json:
-    return {"effort": reasoning.get("effort"), "summary": reasoning.get("summary")}
+    """The specification has no "none" for the summary: that is null."""
+    summary = reasoning.get("summary")
+    return {"effort": reasoning.get("effort"), "summary": None if summary == "none" else summary}

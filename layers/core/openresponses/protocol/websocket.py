@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .errors import INVALID, ApiError
+from .errors import INVALID, ApiError, quoted
 from .request import parse_request
 
 Json = dict[str, Any]
@@ -23,7 +23,11 @@ def parse_create(message: Json) -> Json:
     kind = message.get("type")
     if kind != CREATE:
         code = "missing_required_parameter" if kind is None else "invalid_value"
-        raise ApiError(code, f"'type' must be '{CREATE}', not {kind!r:.80}.", param="type")
+        raise ApiError(
+            code,
+            f"'type' must be '{CREATE}', not {quoted(kind) if isinstance(kind, str) else 'that'}.",
+            param="type",
+        )
     for field, harmless in HTTP_FIELDS.items():
         if message.get(field) not in (None, harmless):
             raise ApiError("unsupported_parameter", f"'{field}' has no place on a WebSocket.", param=field)

@@ -9,6 +9,8 @@ from typing import Protocol
 
 import orjson
 
+from ..protocol.depth import too_deep
+
 Frame = tuple[str, bytes]
 DONE = b"[DONE]"
 BOM = b"\xef\xbb\xbf"  # may stand before all else, and says nothing
@@ -165,5 +167,8 @@ def decoder_for(framing: str, content_type: str, first: bytes) -> Decoder:
 
 
 def parse(data: bytes) -> object:
-    """The JSON in a frame; raises ValueError if it is none."""
-    return orjson.loads(data)
+    """The JSON in a frame; raises ValueError if it is none, or nested so deeply that no event could hold it."""
+    value: object = orjson.loads(data)
+    if too_deep(data, value):
+        raise ValueError("nested too deeply")
+    return value

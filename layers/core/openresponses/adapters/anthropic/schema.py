@@ -142,14 +142,19 @@ MAX_UNIONS = 16
 def enforceable(schema: Json) -> Json | None:
     """The schema, if Anthropic's structured outputs can enforce all of it; else None."""
     root = {key: value for key, value in schema.items() if key != "$schema"}
-    if root.get("type") != "object":
+    try:
+        return root if root.get("type") == "object" and _enforceable(root) else None
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError):  # no JSON Schema
         return None
+
+
+def _enforceable(root: Json) -> bool:
     seen = list(_subschemas(root))
     if not all(isinstance(each, dict) and _plain(each) for each in seen) or _recursive(root):
-        return None
+        return False
     optional = sum(len(each.get("properties", {}).keys() - set(each.get("required", ()))) for each in seen)
     unions = sum("anyOf" in each or isinstance(each.get("type"), list) for each in seen)
-    return root if optional <= MAX_OPTIONAL and unions <= MAX_UNIONS else None
+    return optional <= MAX_OPTIONAL and unions <= MAX_UNIONS
 
 
 def _subschemas(schema: Any) -> Iterator[Any]:
@@ -196,10 +201,14 @@ def _recursive(root: Json) -> bool:
         found = (each.get("$ref") for each in _subschemas(schema) if isinstance(each, dict))
         return {reference for reference in found if reference}
 
+    ends: set[str] = set()  # references that are known to reach an end
+
     def reaches_itself(reference: str, path: frozenset[str]) -> bool:
         target = _resolve(root, reference)
         if reference in path or not isinstance(target, dict):
             return True
-        return any(reaches_itself(each, path | {reference}) for each in targets(target))
+        found = any(reaches_itself(each, path | {reference}) for each in targets(target) - ends)
+        ends.add(reference)
+        return found
 
     return any(reaches_itself(reference, frozenset()) for reference in targets(root))

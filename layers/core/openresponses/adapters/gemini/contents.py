@@ -21,9 +21,9 @@ from typing import Any
 
 import orjson
 
-from ...protocol.errors import ApiError
+from ...protocol.errors import ApiError, quoted
 from ..base import Json, Turn
-from ..messages import CLIENT_CALLS, LEFT_OUT, OUTPUTS, Part, dump, has_parts, no_call_for, text_of
+from ..messages import CLIENT_CALLS, LEFT_OUT, OUTPUTS, Part, answered, dump, has_parts, no_call_for, text_of
 from ..tools import wire_name
 from .media import IN_RESULTS, media_part, mime_of
 
@@ -63,9 +63,9 @@ class Contents:
             self.system += self._parts(items[n]["content"], f"input[{n}].content")
         for n, item in enumerate(items):
             if item["type"] in OUTPUTS:
-                output = item["output"]
+                output = item.get("output", "")
                 told = dump(output) if isinstance(output, list) and not has_parts(item) else output
-                self._results.setdefault(item["call_id"], []).append((told, n))
+                self._results.setdefault(answered(item), []).append((told, n))
         for n, item in enumerate(items[head:], head):
             self._item(n, item, f"input[{n}]")
         self._answer_calls()
@@ -211,7 +211,7 @@ class Contents:
             waiting = self._results.get(call_id)
             if not waiting:
                 raise ApiError(
-                    "invalid_value", f"No tool output found for the call {call_id!r:.100}.", param="input"
+                    "invalid_value", f"No tool output found for the call {quoted(call_id)}.", param="input"
                 )
             output, place = waiting.pop(0)
             made = self._result(call_id, name, output, f"input[{place}].output", media)

@@ -41,9 +41,7 @@ def media_part(part: Part, *, url_input: bool) -> Json:
     named = mimetypes.guess_type(content.get("filename") or "")[0]
     if content.get("file_id"):
         return _file(content["file_id"], f"{part.path}.file_id", named or "", url_input=True)
-    if content.get("file_data"):
-        found = read_file(part)
-        assert found is not None
+    if content.get("file_data") and (found := read_file(part)):
         return _checked(found.mime, found.data, f"{part.path}.file_data")
     field = {"input_image": "image_url", "input_video": "video_url"}.get(kind, "file_url")
     place, url = f"{part.path}.{field}", content.get(field)
