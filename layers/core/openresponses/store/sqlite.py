@@ -28,7 +28,7 @@ from .sqlite_idempotency import SCHEMA as IDEMPOTENCY_SCHEMA
 from .sqlite_idempotency import SQLiteIdempotency
 from .sqlite_jobs import SCHEMA as JOBS_SCHEMA
 from .sqlite_jobs import SQLiteJobs
-from .sqlite_keys import SCHEMA as KEYS_SCHEMA
+from .sqlite_keys import prepare as prepare_keys
 from .sqlite_listing import SQLiteListing
 from .sqlite_threads import Worker, commit, each
 
@@ -257,9 +257,9 @@ def _prepare(connection: sqlite3.Connection) -> None:
             *CONVERSATIONS_SCHEMA,
             *COUNTERS_SCHEMA,
             *IDEMPOTENCY_SCHEMA,
-            *KEYS_SCHEMA,
         ):  # what release 0.1 did not have, and does not mind
             connection.execute(statement)
+        prepare_keys(connection)
     connection.execute("COMMIT")
     if version > SCHEMA_VERSION:
         raise StoreUnavailable(f"the file has schema {version}, this release knows {SCHEMA_VERSION}")

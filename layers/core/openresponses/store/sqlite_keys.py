@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,27 @@ CREATE TABLE IF NOT EXISTS api_keys (
 """,
     "CREATE INDEX IF NOT EXISTS api_keys_by_tenant ON api_keys (tenant, issued_at)",
 )
+ADDED = {"owner": "TEXT NOT NULL DEFAULT ''", "used_on": "TEXT"}  # columns that the first tables did not have
+USE_TIMEOUT = 0.5  # seconds that the note of a use waits for another process's lock
 Rows = list[tuple[Any, ...]]
 
-COLUMNS = "id, tenant, name, issued_at, expires_at, disabled, limits"
+COLUMNS = "id, tenant, name, issued_at, expires_at, disabled, limits, owner, used_on"
 FIND = f"SELECT {COLUMNS} FROM api_keys WHERE id = ?"
 LIST = f"SELECT {COLUMNS} FROM api_keys WHERE tenant = ? ORDER BY issued_at, rowid"
-INSERT = f"INSERT INTO api_keys ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+INSERT = f"INSERT INTO api_keys ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+END = "UPDATE api_keys SET expires_at = ? WHERE id = ?"
+USED = "UPDATE api_keys SET used_on = ? WHERE id = ? AND (used_on IS NULL OR used_on < ?)"
 DELETE = "DELETE FROM api_keys WHERE id = ?"
+
+
+def prepare(db: sqlite3.Connection) -> None:
+    """Makes the table, or gives an older one what it lacks."""
+    for statement in SCHEMA:
+        db.execute(statement)
+    present = {name for _, name, *_ in db.execute("PRAGMA table_info(api_keys)")}
+    for name, kind in ADDED.items():
+        if name not in present:
+            db.execute(f"ALTER TABLE api_keys ADD COLUMN {name} {kind}")
 
 
 class SQLiteKeys(ApiKeys):
@@ -43,6 +58,7 @@ class SQLiteKeys(ApiKeys):
         from .sqlite import open_file
 
         super().__init__(clock)
+        self._path = path
         self._lock = threading.Lock()
         try:
             self._db = open_file(path)
@@ -56,12 +72,26 @@ class SQLiteKeys(ApiKeys):
         return next((_key(row) for row in self._run(FIND, digest)), None)
 
     def _insert(self, key: ApiKey) -> None:
-        limits = json.dumps(dict(key.limits))
-        row = (key.id, key.tenant, key.name, key.issued_at, key.expires_at, key.disabled, limits)
-        self._run(INSERT, *row)
+        self._run(INSERT, *_row(key))
+
+    def _replace(self, ending: ApiKey, new: ApiKey) -> None:
+        try:
+            with self._lock, self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.execute(INSERT, _row(new))
+                self._db.execute(END, (ending.expires_at, ending.id))
+        except sqlite3.Error as error:
+            raise StoreUnavailable(str(error)) from error
 
     def _remove(self, key: ApiKey) -> None:
         self._run(DELETE, key.id)
+
+    def _write_use(self, key_id: str, day: str) -> None:
+        # On a connection of its own: while it waits for a lock, keys are still found.
+        from .sqlite import open_file
+
+        with closing(open_file(self._path, USE_TIMEOUT)) as db:
+            db.execute(USED, (day, key_id, day))
 
     def _run(self, statement: str, *values: str | int | None) -> Rows:
         try:
@@ -71,6 +101,12 @@ class SQLiteKeys(ApiKeys):
             raise StoreUnavailable(str(error)) from error
 
 
+def _row(key: ApiKey) -> tuple[str | int | None, ...]:
+    limits = json.dumps(dict(key.limits))
+    fixed = (key.id, key.tenant, key.name, key.issued_at, key.expires_at, key.disabled, limits)
+    return (*fixed, key.owner, key.used_on)
+
+
 def _key(row: tuple[Any, ...]) -> ApiKey:
-    id, tenant, name, issued_at, expires_at, disabled, limits = row
-    return ApiKey(id, tenant, name, issued_at, expires_at, bool(disabled), json.loads(limits))
+    id, tenant, name, issued_at, expires_at, disabled, limits, owner, used_on = row
+    return ApiKey(id, tenant, name, issued_at, expires_at, bool(disabled), json.loads(limits), owner, used_on)
