@@ -38,6 +38,7 @@ from .messages import (
     Part,
     chat_messages,
     check_hosted,
+    details_of,
     given_knobs,
     image_url,
     inline_text,
@@ -113,6 +114,7 @@ class BedrockAdapter:
             elif path != "reasoning.effort":
                 ignored.append(path)
         _think(turn, messages, body, inference, ignored)
+        ignored += details_of(messages)
         if inference:
             body["inferenceConfig"] = inference
         path = f"/model/{quote(turn.model, safe=':')}/converse-stream"

@@ -39,6 +39,7 @@ from .messages import (
     Part,
     chat_messages,
     check_hosted,
+    details_of,
     described_schema,
     dump,
     given_knobs,
@@ -73,7 +74,9 @@ class OllamaAdapter:
     def build(self, turn: Turn) -> UpstreamRequest:
         ignored: list[str] = []
         quirks = turn.profile.options
-        body: Json = {"model": turn.model, "messages": [_message(m, ignored) for m in chat_messages(turn)]}
+        messages = chat_messages(turn)
+        ignored += details_of(messages)
+        body: Json = {"model": turn.model, "messages": [_message(message) for message in messages]}
         if tools := _tools(turn, ignored):
             body["tools"] = tools
         if form := schema_format(turn.request):
@@ -122,14 +125,12 @@ def _think(effort: str, ability: str | None) -> bool | str | None:
     return True if ability == "switch" else None
 
 
-def _message(message: Message, ignored: list[str]) -> Json:
+def _message(message: Message) -> Json:
     texts: list[str] = []
     images: list[str] = []
     for part in message.parts:
         if part.part["type"] == "input_image":
             images.append(_image(part))
-            if part.part.get("detail", "auto") != "auto":
-                ignored.append(f"{part.path}.detail")
         else:
             texts.append(_text(part))
     separator = "" if message.role == "assistant" else "\n\n"
