@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
+from openresponses import explain
 from openresponses.adapters.base import Turn, UpstreamRequest
 from openresponses.adapters.registry import adapter_named
 from openresponses.engine.context import normalize_input
@@ -161,34 +162,8 @@ TOP: dict[str, tuple[Json, Json]] = {
 }
 
 # What is neither sent, nor refused, nor named as ignored, and why nothing is lost.
-NO_MEANING = "has no meaning in an input"
-IDS = "ids are the gateway's"
-HANDLED: dict[str, str] = {
-    "previous_response_id": "the earlier turns are sent in its place",
-    "conversation": "the conversation's items are sent in its place",
-    "include": "what is asked for is given where the provider has it",
-    "max_tool_calls": "enforced by the gateway",
-    "parallel_tool_calls": "enforced by the gateway",
-    "tool_choice.mode": "enforced by the gateway",
-    "tool_choice.tools": "enforced by the gateway",
-    "stream": "the provider is always asked to stream",
-    "stream_options": "nothing is obfuscated",
-    "stream_options.include_obfuscation": "nothing is obfuscated",
-    "background": "run by the gateway",
-    "generate": "of the WebSocket: `false` answers without a sample",
-    "store": "kept by the gateway, never by the provider",
-    "truncation": "done by the gateway",
-    "reasoning.summary": "its reasoning is shown anyway",
-    "text.format.name": "the provider's form of it has no name",
-    "text.format.strict": "the schema is always kept to",
-    "content[].input_file.filename": "the provider's form of it has no name",
-    "content[].output_text.annotations": "the citations of an earlier answer; its text is sent",
-    "input[].message.phase": "only OpenAI's models know phases",
-    "input[].reasoning.summary": "the provider's own form of it is in `encrypted_content`",
-    "input[].reasoning.content": "the provider's own form of it is in `encrypted_content`",
-    **{
-        f"input[].{kind}.{name}": why for kind in ITEMS for name, why in (("id", IDS), ("status", NO_MEANING))
-    },
+HANDLED = explain.HANDLED | {
+    f"input[].{kind}.{name}": why for kind in ITEMS for name, why in explain.OF_ITEMS.items()
 }
 # Kinds of items, parts and tools that have a table of their own.
 ELSEWHERE = {*items.HOSTED_TOOLS, *items.OTHER_ITEMS, "item_reference", "compaction", "compaction_summary",

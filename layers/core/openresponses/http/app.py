@@ -127,6 +127,7 @@ class Gateway:
         return [
             Route("/", self.playground, methods=["GET"]),
             Route("/assets/{file}", self.playground, methods=["GET"]),
+            Route("/playground/explain", self.explain, methods=["POST"]),
         ]
 
     @asynccontextmanager
@@ -279,6 +280,11 @@ class Gateway:
         from .playground import PAGE, reply
 
         return reply(request.path_params.get("file", PAGE))
+
+    async def explain(self, request: Request) -> Any:
+        from .explain import explained
+
+        return await explained(self, request)
 
 
 def _not_found(response_id: str) -> ApiError:
