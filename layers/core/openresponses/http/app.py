@@ -124,9 +124,10 @@ class Gateway:
     def _playground_routes(self) -> list[BaseRoute]:
         if not self.settings.playground:
             return []
+        from .playground import routes
+
         return [
-            Route("/", self.playground, methods=["GET"]),
-            Route("/assets/{file}", self.playground, methods=["GET"]),
+            *routes(),
             Route("/playground/explain", self.explain, methods=["POST"]),
         ]
 
@@ -275,11 +276,6 @@ class Gateway:
         from .openapi import document
 
         return JsonResponse(document())
-
-    async def playground(self, request: Request) -> Response:
-        from .playground import PAGE, reply
-
-        return reply(request.path_params.get("file", PAGE))
 
     async def explain(self, request: Request) -> Any:
         from .explain import explained

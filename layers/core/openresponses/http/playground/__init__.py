@@ -9,9 +9,10 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
-
-from ...protocol.errors import ApiError
+from starlette.routing import BaseRoute, Route
 
 FOLDER = Path(__file__).parent
 PAGE = "index.html"
@@ -51,9 +52,14 @@ def files() -> dict[str, tuple[bytes, str]]:
     return {path.name: (path.read_bytes(), TYPES[path.suffix]) for path in found}
 
 
-def reply(name: str = PAGE) -> Response:
-    """The file of this name. Raises ApiError "not_found"."""
+def routes() -> list[BaseRoute]:
+    """Where the files are. A path that has none is a 404."""
+    return [Route("/", serve, methods=["GET"]), Route("/assets/{file}", serve, methods=["GET"])]
+
+
+async def serve(request: Request) -> Response:
+    name = request.path_params.get("file", PAGE)
     if name not in files():
-        raise ApiError("not_found", f"There is no /assets/{name:.100} here.")
+        raise HTTPException(404)
     content, media_type = files()[name]
     return Response(content, media_type=media_type, headers=HEADERS)

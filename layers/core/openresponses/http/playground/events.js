@@ -73,15 +73,15 @@ export class EventList {
   }
 
   #select(n) {
+    const box = this.#box;
     this.#selected = n;
-    if (n >= 0) {
-      this.#box.setAttribute("aria-activedescendant", `event-${n}`);
-      const top = n * ROW;
-      if (top < this.#box.scrollTop) this.#box.scrollTop = top;
-      else if (top + ROW > this.#box.scrollTop + this.#box.clientHeight) this.#box.scrollTop = top + ROW - this.#box.clientHeight;
-    } else this.#box.removeAttribute("aria-activedescendant");
     setText($("event"), n < 0 ? "" : pretty(this.#events[n].event));
-    $("event").hidden = n < 0;
+    $("event").hidden = n < 0; // takes room from the list, so before the list is scrolled
+    if (n < 0) box.removeAttribute("aria-activedescendant");
+    else {
+      box.setAttribute("aria-activedescendant", `event-${n}`);
+      box.scrollTop = Math.min(Math.max(box.scrollTop, (n + 1) * ROW - box.clientHeight), n * ROW);
+    }
     this.#draw(true);
   }
 
