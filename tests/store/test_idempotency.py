@@ -31,6 +31,15 @@ async def test_a_claim_ends_by_itself(store: Store, clock: Clock) -> None:
     assert await store.idempotency.claim(TENANT, "k", MINE) == later
 
 
+async def test_looking_takes_nothing(store: Store, clock: Clock) -> None:
+    assert await store.idempotency.find(TENANT, "k") is None
+    await store.idempotency.replace(TENANT, "k", replace(MINE, done=True))
+    assert await store.idempotency.find(TENANT, "k") == replace(MINE, done=True)
+    assert await store.idempotency.find("other", "k") is None
+    clock.now += 101
+    assert await store.idempotency.find(TENANT, "k") is None
+
+
 async def test_of_many_at_once_one_wins(store: Store) -> None:
     claims = [replace(MINE, response_id=f"resp_{number}") for number in range(20)]
     won = await asyncio.gather(*(store.idempotency.claim(TENANT, "k", claim) for claim in claims))

@@ -90,6 +90,7 @@ class Catalog:
         self.providers = providers
         self.aliases: dict[str, Json] = {row["name"]: row for row in reversed(rows["alias"])}
         self.tools = rows["tool"]
+        self.middlewares = rows["middleware"]
         self._routes = rows["route"]
         self._models = rows["model"]
 
@@ -108,6 +109,7 @@ class Catalog:
         for file, one in zip(files, tables, strict=True):
             _check_names(file, one, merged)
             _check_tools(file, one["tool"])
+            _check_middlewares(file, one["middleware"])
         catalog = cls({name: _provider(row) for name, row in merged.items()}, rows)
         for file, one in zip(files, tables, strict=True):
             catalog._check_targets(file, one)
@@ -141,7 +143,8 @@ class Catalog:
             if matches(row["match"], model):
                 options = row.get("options", {}) | options
                 found = row | found
-        return ModelProfile(found.get("context_window"), found.get("max_output_tokens"), options)
+        window, output = found.get("context_window"), found.get("max_output_tokens")
+        return ModelProfile(window, output, options, found.get("price", {}))
 
     def known_models(self) -> Iterator[KnownModel]:
         """Aliases, then every provider's models, under the shortest name that reaches it."""
@@ -186,6 +189,11 @@ def _strings(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
     return lambda values: all(isinstance(value, str) and pattern.fullmatch(value) for value in values)
 
 
+def _price(values: Json) -> bool:
+    amounts = all(type(value) in (int, float) and value >= 0 for value in values.values())
+    return amounts and {"input", "output"} <= set(values) <= {"input", "cached_input", "output"}
+
+
 def _headers(values: Json) -> bool:
     return all(isinstance(value, str) and (key + value).isascii() for key, value in values.items())
 
@@ -227,6 +235,9 @@ FIELDS: dict[str, dict[str, Field]] = {
         "context_window": TOKENS,
         "max_output_tokens": TOKENS,
         "options": Field(dict, "a table"),
+        "price": Field(
+            dict, "a table of input, output and cached_input, in US dollars per million tokens", _price
+        ),
     },
     "tool": {
         "name": Field(str, "a function name", re.compile(r"[\w-]{1,64}", re.ASCII).fullmatch, required=True),
@@ -244,6 +255,14 @@ FIELDS: dict[str, dict[str, Field]] = {
     },
 }
 TOOL_KINDS = ("python", "url", "lambda")
+FIELDS["middleware"] = {
+    "use": Field(str, "the name of one that ships", re.compile(r"[a-z_]+").fullmatch),
+    "python": Field(str, "module:Class", re.compile(r"[\w.]+:\w+").fullmatch),
+    "tenants": Field(
+        list, "a list of tenants' names, with * for any characters", _strings(re.compile(r"[a-z0-9*-]+"))
+    ),
+}
+WITH_OPTIONS = frozenset({"middleware"})  # tables whose rows have fields of their own beside these
 
 
 def _wrong(file: Path, table: str, number: int, field: str, what: str) -> SettingsError:
@@ -277,6 +296,8 @@ def _checked(file: Path, table: str, number: int, row: Any) -> Json:
         row["match"] = [row["match"]]
     for name, value in row.items():
         if name not in fields:
+            if table in WITH_OPTIONS:
+                continue
             raise _wrong(file, table, number, name, "unknown; the fields are " + ", ".join(fields))
         wanted = fields[name]
         if type(value) is not wanted.type or not wanted.ok(value):
@@ -302,3 +323,9 @@ def _check_tools(file: Path, rows: list[Json]) -> None:
     for number, row in enumerate(rows, 1):
         if sum(kind in row for kind in TOOL_KINDS) != 1:
             raise _wrong(file, "tool", number, "python", "give one of " + ", ".join(TOOL_KINDS))
+
+
+def _check_middlewares(file: Path, rows: list[Json]) -> None:
+    for number, row in enumerate(rows, 1):
+        if ("use" in row) == ("python" in row):
+            raise _wrong(file, "middleware", number, "use", "give this or python")

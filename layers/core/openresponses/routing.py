@@ -76,6 +76,11 @@ class Router:
         """The `[[tool]]` rows."""
         return self._catalog.tools
 
+    @property
+    def middlewares(self) -> list[dict[str, Any]]:
+        """The `[[middleware]]` rows."""
+        return self._catalog.middlewares
+
     def resolve(self, model: str | None) -> Route:
         """The route of a model name: an alias, else `provider/model`, else the first matching row.
 

@@ -7,7 +7,7 @@ deltas, in the order in which it was said, and `engine.assembler` makes a legal 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -24,12 +24,14 @@ class ModelProfile:
     """What the model table knows of a model: limits and quirks, as data (`models.toml`, section `[[model]]`).
 
     `context_window` and `max_output_tokens` are in tokens. `options` holds the quirks that only the provider's own
-    adapter reads; each adapter names those it knows in its first lines.
+    adapter reads; each adapter names those it knows in its first lines. `price` is in US dollars per million tokens:
+    `input`, `output`, and `cached_input` if that is not `input`; empty: not known.
     """
 
     context_window: int | None = None
     max_output_tokens: int | None = None
     options: Json = field(default_factory=dict)
+    price: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

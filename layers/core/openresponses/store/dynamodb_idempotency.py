@@ -33,6 +33,10 @@ class DynamoDBIdempotency:
             return _claim(row) if row else await self.claim(tenant, key, claim)
         return None
 
+    async def find(self, tenant: str, key: str) -> Claim | None:
+        row = await self._table.row(_partition(tenant, key), HEAD)
+        return _claim(row) if row and number(row, "expires_at") > self._clock() else None
+
     async def replace(self, tenant: str, key: str, claim: Claim) -> None:
         await self._table.write([self._row(tenant, key, claim)])
 

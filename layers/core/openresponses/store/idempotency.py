@@ -29,6 +29,10 @@ class Idempotency(Protocol):
         """Takes a free key, atomically: None. Else what it is in use for."""
         ...
 
+    async def find(self, tenant: str, key: str) -> Claim | None:
+        """What the key is in use for; None if it is free. Takes nothing."""
+        ...
+
     async def replace(self, tenant: str, key: str, claim: Claim) -> None:
         """Replaces the claim of its owner, as when the response has ended."""
         ...

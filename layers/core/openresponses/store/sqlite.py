@@ -112,7 +112,7 @@ class SQLiteStore:
         self._reader = Worker(reader, "store-reader", each) if reader else self._writer
         self.jobs = SQLiteJobs(self._writer, self._reader, clock)
         self.counters = SQLiteCounters(self._writer, self._reader, clock)
-        self.idempotency = SQLiteIdempotency(self._writer, clock)
+        self.idempotency = SQLiteIdempotency(self._writer, self._reader, clock)
         self.listing = SQLiteListing(self._writer, self._reader, clock)
         self.conversations = SQLiteConversations(self._writer, self._reader, ttl_seconds, clock)
 

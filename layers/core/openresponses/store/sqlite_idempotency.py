@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS idempotency (
     "CREATE INDEX IF NOT EXISTS idempotency_by_expiry ON idempotency (expires_at)",
 )
 PURGE = "DELETE FROM idempotency WHERE expires_at <= ?"
+FIND = "SELECT digest, response_id, done, expires_at FROM idempotency WHERE tenant = ? AND key = ? AND expires_at > ?"
 GET = "SELECT digest, response_id, done, expires_at FROM idempotency WHERE tenant = ? AND key = ?"
 PUT = """
 INSERT OR REPLACE INTO idempotency (tenant, key, digest, response_id, done, expires_at) VALUES (?, ?, ?, ?, ?, ?)
@@ -31,10 +32,11 @@ DELETE = "DELETE FROM idempotency WHERE tenant = ? AND key = ?"
 
 
 class SQLiteIdempotency:
-    """See Idempotency. `writer` is the store's own."""
+    """See Idempotency. `writer` and `reader` are the store's own."""
 
-    def __init__(self, writer: Worker, clock: Callable[[], float]) -> None:
+    def __init__(self, writer: Worker, reader: Worker, clock: Callable[[], float]) -> None:
         self._writer = writer
+        self._reader = reader
         self._clock = clock
 
     async def claim(self, tenant: str, key: str, claim: Claim) -> Claim | None:
@@ -49,6 +51,15 @@ class SQLiteIdempotency:
             return None
 
         return await self._writer.run(write)
+
+    async def find(self, tenant: str, key: str) -> Claim | None:
+        now = self._clock()
+
+        def read(db: sqlite3.Connection) -> Claim | None:
+            found = db.execute(FIND, (tenant, key, now)).fetchone()
+            return found and Claim(found[0], found[1], bool(found[2]), found[3])
+
+        return await self._reader.run(read)
 
     async def replace(self, tenant: str, key: str, claim: Claim) -> None:
         await self._writer.run(lambda db: db.execute(PUT, _row(tenant, key, claim)))
