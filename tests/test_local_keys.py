@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,9 +34,9 @@ REQUIRED = {"OPENRESPONSES_REQUIRE_KEYS": "1"}
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """A command on the store `history.db`; what it says."""
 
-    def call(*arguments: str, typed: str = "", code: int = 0) -> str:
+    def call(*arguments: str, typed: str = "", code: int = 0, store: str = "history.db") -> str:
         monkeypatch.setattr("getpass.getpass", lambda prompt: typed)
-        assert cli.main([*arguments, "--store", str(tmp_path / "history.db")]) == code
+        assert cli.main([*arguments, "--store", str(tmp_path / store)]) == code
         told = capsys.readouterr()
         assert not typed or typed not in told.out + told.err
         return told.out if code == 0 else told.err
@@ -73,6 +74,38 @@ def test_a_key_made_or_revoked_while_it_runs_counts_at_once(serve: Serve, run: R
     assert "laptop" in listed and "until" in listed and key not in listed
     assert "API Gateway" not in run("keys", "revoke", "--tenant", "acme", listed.split()[0])
     assert status(url, key).status_code == 401
+
+
+def test_keys_are_rotated_moved_and_their_use_is_seen(tmp_path: Path, serve: Serve, run: Run) -> None:
+    first = run("keys", "create", "--tenant", "acme", "--name", "ci", "--owner", "ann").strip()
+    assert "never used" in run("keys", "list", "--tenant", "acme")
+    url = serve("--store", "history.db", **REQUIRED).url
+    assert status(url, first).status_code == 200
+    deadline = time.monotonic() + 5
+    while "used 20" not in (listed := run("keys", "list", "--tenant", "acme")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert "by ann" in listed and "ci" in listed
+    second = run("keys", "rotate", listed.split()[0], "--tenant", "acme", "--overlap", "2d").strip()
+    assert status(url, first).status_code == status(url, second).status_code == 200
+    third = run("keys", "rotate", digest_of(second)[:8], "--tenant", "acme", "--overlap", "0s").strip()
+    assert [status(url, key).status_code for key in (first, second, third)] == [200, 401, 200]
+    told = run("keys", "rotate", digest_of(second)[:8], "--tenant", "acme", code=2)
+    assert "not exactly one valid key" in told
+    assert "as in 7d" in run("keys", "rotate", "1234", "--tenant", "acme", "--overlap", "soon", code=2)
+
+    exported = run("keys", "export", "--tenant", "acme")
+    assert not any(key in exported for key in (first, second, third))
+    file = tmp_path / "keys.jsonl"
+    file.write_text(exported)
+    for expected in ("3 taken over, 0 there already", "0 taken over, 3 there already"):
+        assert expected in run("keys", "import", str(file), store="other.db")
+    here, there = (SQLiteKeys(tmp_path / name).list("acme") for name in ("history.db", "other.db"))
+    assert [key.id for key in here] == [key.id for key in there]
+    assert [key.expires_at for key in here] == [key.expires_at for key in there]
+    file.write_text(exported + '{"key": "or-canary-canary-canary", "tenant": "?"}')
+    told = run("keys", "import", str(file), code=2)
+    assert "nothing is taken over: line 4" in told and "canary" not in told
 
 
 def test_an_expired_key(tmp_path: Path, serve: Serve) -> None:

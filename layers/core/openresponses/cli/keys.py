@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 
 import click
 
+from . import key_moves
 from .base import POSITIVE_NUMBER, CommandError, group
 from .place import Place, find, place_options
 
 
 @group("Keys of those who use the gateway.")
 def keys() -> None: ...
+
+
+for name, moving in (
+    ("rotate", key_moves.rotate),
+    ("import", key_moves.import_),
+    ("export", key_moves.export),
+):
+    keys.add_command(moving, name)
 
 
 @keys.command(
@@ -24,6 +34,7 @@ def keys() -> None: ...
 )
 @click.option("--tenant", required=True, help="Whose key it is: a-z, 0-9 and -.")
 @click.option("--name", default="", help="What it is for.")
+@click.option("--owner", default="", help="Who answers for it: a person or a team.")
 @click.option("--days", type=POSITIVE_NUMBER, help="How long it is valid. [default: for ever]")
 @click.option(
     "--retention-days", type=float, help="How long its responses are kept. [default: the deployment's]"
@@ -34,6 +45,7 @@ def create_key(
     place: Place,
     tenant: str,
     name: str,
+    owner: str,
     days: float | None,
     retention_days: float | None,
     zero_retention: bool,
@@ -45,7 +57,7 @@ def create_key(
     if retention_days is not None and not retention_days > 0:
         raise CommandError("--retention-days is a number above 0; for nothing at all: --zero-retention")
     try:
-        key = find(place).keys.create(tenant, name, expires_at=expires_at, limits=limits)
+        key = find(place).keys.create(tenant, name, owner=owner, expires_at=expires_at, limits=limits)
     except ValueError as error:
         raise CommandError(str(error)) from None
     print(f"The key of tenant {tenant}; it cannot be shown again:", file=sys.stderr)
@@ -56,11 +68,19 @@ def create_key(
 @click.option("--tenant", required=True, help="Whose keys.")
 @place_options
 def list_keys(place: Place, tenant: str) -> None:
-    """A tenant's keys, by their ids."""
+    """A tenant's keys, by their ids: when they were made, end and were last used, by whom and for what."""
     for key in find(place).keys.list(tenant):
-        until = "" if key.expires_at is None else f"  until {_day(key.expires_at)}"
-        state = "  disabled" if key.disabled else ""
-        print(f"{key.short_id}  {_day(key.issued_at)}{until}{state}  {key.name}".rstrip())
+        told = [
+            key.short_id,
+            _day(key.issued_at),
+            f"until {_day(key.expires_at)}" if key.expires_at else "",
+            "disabled" if key.disabled else "",
+            f"used {key.used_on}" if key.used_on else "never used",
+            key.owner and f"by {key.owner}",
+            key.name,
+            json.dumps(dict(key.limits)) if key.limits else "",
+        ]
+        print("  ".join(filter(None, told)))
 
 
 @keys.command("revoke", examples=["openresponses keys revoke --tenant acme 1f2e3d4c"])

@@ -78,8 +78,10 @@ def _key(key: ApiKey) -> Json:
         "object": "api_key",
         "id": key.short_id,
         "name": key.name,
+        "owner": key.owner,
         "created_at": key.issued_at,
         "expires_at": key.expires_at,
+        "used_on": key.used_on,
         "disabled": key.disabled,
         "limits": dict(key.limits),
     }
