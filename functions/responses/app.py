@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
 # API Gateway ends a silent answer after 300 s, and a JSON answer is silent until it is there.
-DEFAULTS = {"OPENRESPONSES_MAX_JSON_SECONDS": "285"}
+DEFAULTS = {"OPENRESPONSES_MAX_JSON_SECONDS": "285", "OPENRESPONSES_PLAYGROUND": "0"}
 
 settings = Settings.load({**DEFAULTS, **os.environ})
 start_logging(settings.log_level)

@@ -11,6 +11,10 @@ Check = Callable[[Template], Iterator[str]]
 
 STREAMING = "/2021-11-15/functions/"
 OPEN_ROUTES = {"/healthz"}
+PLAYGROUND = [
+    "GET /",
+    "GET /assets/{file}",
+]  # open where the parameter Playground is "true", and nowhere else
 # The two writes of X-Ray cannot be narrowed to a resource.
 XRAY = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 # AWS's own policies, by the least that can be said for them: these are for a network only, and by parameter.
@@ -38,7 +42,7 @@ def authorized_routes(template: Template) -> Iterator[str]:
     for route, operation in routes(template):
         method, path = route.split()
         schemes = [name for requirement in operation.get("security", [{"none": []}]) for name in requirement]
-        is_open = path in OPEN_ROUTES or (method == "OPTIONS" and is_mock(operation))
+        is_open = path in OPEN_ROUTES or route in PLAYGROUND or (method == "OPTIONS" and is_mock(operation))
         if schemes != ["BearerKey"] and not is_open:
             yield f"{route}: authorized by {schemes}"
         if path in OPEN_ROUTES and method == "GET" and "BearerKey" in schemes:
@@ -74,9 +78,30 @@ def timeouts(template: Template) -> Iterator[str]:
     for route, operation in routes(template):
         if is_mock(operation):
             continue
-        limit = operation["x-amazon-apigateway-integration"].get("timeoutInMillis", 29_000) / 1000
-        if not function["Timeout"] < limit <= 900:
-            yield f"{route}: the integration's {limit} s are not more than the function's {function['Timeout']} s"
+        integration = operation["x-amazon-apigateway-integration"]
+        limit = integration.get("timeoutInMillis", 29_000) / 1000
+        own = next(f for n, f in of_type(template, "AWS::Lambda::Function") if n in str(integration["uri"]))
+        if not own["Timeout"] < limit <= 900:
+            yield f"{route}: the integration's {limit} s are not more than the function's {own['Timeout']} s"
+
+
+def playground(template: Template) -> Iterator[str]:
+    """Off by default; its open routes are there on its condition only, and lead to a function that may only log."""
+    if template["Parameters"]["Playground"]["Default"] != "false":
+        yield "on by default"
+    for _, api in of_type(template, "AWS::ApiGateway::RestApi"):
+        for route in PLAYGROUND:
+            path = api["Body"]["paths"].get(route.split()[1], {})
+            if path.get("Fn::If", [None])[0] != "HasPlayground":
+                yield f"{route}: there whatever the parameter says"
+    for route, operation in routes(template):
+        uri = str(operation["x-amazon-apigateway-integration"].get("uri"))
+        if (route in PLAYGROUND) != ("PlaygroundFunction" in uri):
+            yield f"{route}: leads to {uri}"
+    for name, statement in statements(template):
+        actions = set(as_list(statement["Action"]))
+        if name == "PlaygroundRole" and not actions <= XRAY | {"logs:CreateLogStream", "logs:PutLogEvents"}:
+            yield f"{name}: may {actions}"
 
 
 def gateway_errors(template: Template) -> Iterator[str]:
@@ -268,6 +293,7 @@ def stage_needs(template: Template, name: str) -> list[str]:
 
 
 CHECKS: list[Check] = [
+    playground,
     websocket,
     worker,
     lease_index,
@@ -299,8 +325,17 @@ def of_type(template: Template, kind: str) -> Iterator[tuple[str, dict[str, Any]
 def routes(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
     for _, api in of_type(template, "AWS::ApiGateway::RestApi"):
         for path, methods in api["Body"]["paths"].items():
-            for method, operation in methods.items():
-                yield f"{method.replace('x-amazon-apigateway-any-method', 'any').upper()} {path}", operation
+            for method, operation in if_so(methods).items():
+                yield (
+                    f"{method.replace('x-amazon-apigateway-any-method', 'any').upper()} {path}",
+                    if_so(operation),
+                )
+
+
+def if_so(value: dict[str, Any]) -> dict[str, Any]:
+    """What an Fn::If has where its condition holds; any other value as it stands."""
+    chosen: dict[str, Any] = value.get("Fn::If", [None, value])[1]
+    return chosen
 
 
 def is_mock(operation: dict[str, Any]) -> bool:

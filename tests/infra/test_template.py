@@ -56,6 +56,24 @@ BROKEN: dict[str, tuple[checks.Check, str, str]] = {
         "            Method: ANY\n",
         "            Method: ANY\n            Auth: {Authorizer: NONE}\n",
     ),
+    "a playground that nobody asked for": (
+        checks.playground,
+        '  Playground:\n    Type: String\n    Default: "false"',
+        '  Playground:\n    Type: String\n    Default: "true"',
+    ),
+    "a playground that is always there": (checks.playground, "    Condition: HasPlayground\n", ""),
+    "a playground that reads the table": (
+        checks.playground,
+        "        - PolicyName: playground\n",
+        "        - PolicyName: more\n          PolicyDocument:\n            Statement:\n"
+        "              - {Effect: Allow, Action: dynamodb:GetItem, Resource: !GetAtt Table.Arn}\n"
+        "        - PolicyName: playground\n",
+    ),
+    "an open route to the gateway": (
+        checks.playground,
+        "            Path: /{proxy+}\n",
+        "            Path: /assets/{file}\n",
+    ),
     "an authorizer of tokens": (
         checks.authorizer,
         "FunctionPayloadType: REQUEST",
@@ -166,6 +184,11 @@ def templates(translate: Callable[[dict[str, str]], Templates]) -> Templates:
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_broken_template_fails(templates: Templates, what: str) -> None:
     assert list(BROKEN[what][0](templates[what]))
+
+
+def test_a_parameter_that_adds_routes_is_deployed() -> None:
+    """SAM makes a new deployment when the definition's text changes; a condition in it changes without that."""
+    assert re.search(r"^  Api:\n(?:    .*\n)*?      AlwaysDeploy: true$", TEMPLATE, re.MULTILINE)
 
 
 @pytest.mark.parametrize("template", ["template.yaml", "infra/monitoring.yaml", "infra/one-url.yaml"])
