@@ -68,7 +68,7 @@ ERROR_MEANINGS = {
     "provider_unavailable": "The provider cannot be reached, or hung up in mid-answer",
     "provider_error": "The provider failed",
     "provider_invalid_response": "The provider sent what cannot be read",
-    "server_is_overloaded": "The provider, or the gateway's store, is overloaded; `Retry-After` says when",
+    "server_is_overloaded": "The provider, the gateway or its store is overloaded, or the gateway is stopping; `Retry-After` says when",
     "time_limit": "The connection has reached its time limit; the stream can be resumed",
     "provider_timeout": "The provider was silent for too long",
 }
@@ -230,6 +230,7 @@ def endpoints() -> str:
     others = [
         ("`GET /v1/responses`, upgraded", "A WebSocket: the same, as frames"),
         ("`GET /openapi.json`", "The HTTP requests as OpenAPI 3.1"),
+        ("`GET /`", "The playground, a page for a browser"),
     ]
     return table(("Request", "What"), [*rows, *others])
 

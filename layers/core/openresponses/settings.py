@@ -114,8 +114,38 @@ class Settings:
     breaker_seconds: float = setting(
         10.0, POSITIVE, "seconds", "How long it is left alone; then one call tries it again"
     )
+    max_concurrent_turns: int | None = setting(
+        None, _at_least(1), "turns", "Turns that this process runs at once; above it: 503. Unset: no limit"
+    )
+    shutdown_seconds: float = setting(
+        8.0,
+        POSITIVE,
+        "seconds",
+        "Told to stop, the local server gives open turns so long; then they end incomplete (`server_stopped`)",
+    )
     max_tool_rounds: int = setting(
-        10, _at_least(1), "rounds", "Times a turn may run hosted tools and ask the model again"
+        10, _at_least(1), "rounds", "Times a turn may run tools and ask the model again"
+    )
+    max_turn_tokens: int | None = setting(
+        None,
+        _at_least(1),
+        "tokens",
+        "Tokens, in and out, after which a turn does not ask the model again and ends incomplete. Unset: no limit",
+    )
+    mcp: Literal["auto", "gateway"] = setting(
+        "auto",
+        _one_of("auto", "gateway"),
+        "",
+        "Who calls MCP servers: `auto`, the provider where it can, or always the gateway",
+    )
+    mcp_allow_private: bool = setting(
+        False, SWITCH, "", "MCP servers of requests may have http URLs and private addresses"
+    )
+    mcp_connect_timeout: float = setting(
+        10.0, POSITIVE, "seconds", "Connecting to an MCP server, and again listing its tools"
+    )
+    mcp_call_timeout: float = setting(
+        60.0, POSITIVE, "seconds", "A call of an MCP server's tool, where its row says nothing else"
     )
     reasoning_events: Literal["summary", "openai", "spec"] = setting(
         "summary",

@@ -26,7 +26,7 @@ EXAMPLE = '{"model": "echo", "input": "Hello"}'
 KEEP_ALIVE_SECONDS = (
     75  # longer than clients keep an idle connection: they close it, not the server under them
 )
-GRACE_SECONDS = 3  # for open streams, when the server is told to stop
+GRACE_SECONDS = 3  # for the last bytes of what was open, after the turns have ended
 
 
 @command(examples=["openresponses serve", "openresponses serve --port 4001 --store ~/history.db"])
@@ -60,8 +60,10 @@ def run_server(host: str, port: int, given: str | None) -> int:
     router.check()
     import uvicorn
 
+    from ..engine.turns import Turns
     from ..http.app import create_app
     from ..http.auth import bearer_owner, token_verifier
+    from ..http.server import Protocol, Server
     from ..sealing import Sealer, file_keys, memory_keys
     from ..secrets import EnvironmentSecrets, FileSecrets
     from ..store.sqlite_keys import SQLiteKeys
@@ -82,9 +84,11 @@ def run_server(host: str, port: int, given: str | None) -> int:
         environ = {**file.values(), **environ}
     users = None if path == local.MEMORY else SQLiteKeys(path)
     authenticate = bearer_owner(users, tokens) if settings.require_keys or tokens else None
-    app = create_app(settings, store, secrets, authenticate=authenticate, sealer=Sealer(keys))
+    turns = Turns(settings.max_concurrent_turns)
+    app = create_app(settings, store, secrets, authenticate=authenticate, sealer=Sealer(keys), turns=turns)
     config = uvicorn.Config(
         app,
+        http=Protocol,
         **websocket_options(settings),
         lifespan="on",
         log_config=None,
@@ -97,7 +101,7 @@ def run_server(host: str, port: int, given: str | None) -> int:
     )
     needed = who_is_asked(settings, path)
     print(greeting(host, listener.getsockname()[1], router, environ, needed), flush=True)
-    uvicorn.Server(config).run(sockets=[listener])
+    Server(config, turns, settings.shutdown_seconds).run(sockets=[listener])
     return 0
 
 

@@ -51,7 +51,8 @@ class Background:
 
     async def submit(self, tenant: str, request: Json, turn: ResponseTurn) -> StoredResponse:
         """Queues the request, of which `turn` is made; the queued response. Raises ApiError for what is wrong with
-        the request."""
+        the request, and where there is no place for it."""
+        self._services.turns.check()
         await turn.prepare()
         record = turn.record()
         assert record is not None
@@ -61,8 +62,10 @@ class Background:
         try:
             await self._start(tenant, record.id)
         except Exception as error:  # whatever it is, nobody will run it
-            log.error("response %s: no worker was started: %s", record.id, type(error).__name__)
             await self._services.store.delete(tenant, record.id)
+            if isinstance(error, ApiError):
+                raise
+            log.error("response %s: no worker was started: %s", record.id, type(error).__name__)
             raise ApiError("server_is_overloaded", "No worker could be started.", retry_after=1) from None
         return record
 
@@ -174,15 +177,21 @@ class InProcess:
 
     def __init__(self, services: Services, *, sweep_every: float = 15.0, drain_seconds: float = 2.0) -> None:
         self.background = Background(services, self._begin)
+        self._turns = services.turns
         self._sweep_every = sweep_every
         self._drain_seconds = drain_seconds
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeping = asyncio.create_task(self._sweep())
 
     async def _begin(self, tenant: str, response_id: str) -> None:
+        self._turns.take()
         task = asyncio.create_task(self._run(tenant, response_id))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._turns.release()
 
     async def _run(self, tenant: str, response_id: str) -> None:
         try:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -43,6 +43,12 @@ class BackgroundTurn(ResponseTurn):
         async with aclosing(super().events()) as batches:
             async for events in batches:
                 yield events
+
+    @contextmanager
+    def _admitted(self) -> Iterator[None]:
+        """Its place was taken when it was queued."""
+        with self._services.turns.running(self):
+            yield
 
     async def _persist(self) -> None:
         """With its events, by the run."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..routing import Router
 from ..sealing import Sealer
@@ -16,6 +17,7 @@ from ..upstream.breaker import Breaker
 from ..upstream.client import Upstream
 from ..upstream.retry import RetryBudget
 from .hosted_tools import HostedTools
+from .turns import Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,5 +31,7 @@ class Services:
     retry_budget: RetryBudget = field(default_factory=RetryBudget)
     clock: Callable[[], float] = time.time
     telemetry: Telemetry = field(default_factory=NoTelemetry)
+    mcp_lists: dict[bytes, tuple[float, list[dict[str, Any]]]] = field(default_factory=dict)  # see engine/mcp/tools
     sealer: Sealer = field(kw_only=True)
     breaker: Breaker = field(kw_only=True, default_factory=Breaker)
+    turns: Turns = field(kw_only=True, default_factory=Turns)

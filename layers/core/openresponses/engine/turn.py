@@ -26,6 +26,7 @@ from .faults import as_api_error, without_text
 from .sample import MISREAD
 from .samples import Samples
 from .services import Services
+from .turns import STOPPED, stopping
 
 Json = dict[str, Any]
 log = logging.getLogger(__name__)
@@ -66,6 +67,8 @@ class ResponseTurn:
         self._lifetime = lifetime
         self._begun = asyncio.get_running_loop().time()
         self._first_token: float | None = None  # on the loop's clock
+        self._inside: asyncio.Task[Any] | None = None  # the reader's task, while it waits in here
+        self._stopped = False
         self._deadline = self._own_deadline(deadline)
         route = services.router.resolve(request["model"])
         self.response = response or new_response(new_response_id(), request, int(services.clock()))
@@ -112,7 +115,8 @@ class ResponseTurn:
         Raises ApiError for a failure before the first batch, and for any failure if not streaming.
         """
         assembler = self._assembler
-        with self._reported():
+        with self._reported(), self._admitted():
+            self._inside = asyncio.current_task()
             try:
                 async with aclosing(self._samples.deltas()) as batches:
                     async for deltas in batches:
@@ -123,23 +127,50 @@ class ResponseTurn:
                             self._first_token = asyncio.get_running_loop().time()
                         if assembler.events or not assembler.started:
                             assembler.start()
+                            self._inside = None
                             yield assembler.take()
+                            self._inside = asyncio.current_task()
+                        if self._stopped and assembler.finish is None:
+                            break
                 terminal = self._ended()
             except TimeoutError:
                 terminal = assembler.end("time_limit")
             except (asyncio.CancelledError, GeneratorExit):
-                if assembler.started:
-                    await self._abandoned()
-                raise
+                if self._was_stopped():
+                    terminal = self._ended()
+                else:
+                    if assembler.started:
+                        await self._abandoned()
+                    raise
             except Exception as raised:
                 error = as_api_error(raised)
                 if not assembler.started or not self._streaming:
                     raise error from None
                 terminal = assembler.fail(error)
             finally:
+                self._inside = None
                 await self._samples.aclose()
             await self._persist()
             yield [*assembler.take(), terminal]
+
+    # ---------------------------------------------------------------- where it runs
+
+    @contextmanager
+    def _admitted(self) -> Iterator[None]:
+        """A place in this process. Raises ApiError if there is none."""
+        turns = self._services.turns
+        with turns.place(), turns.running(self):
+            yield
+
+    def stop(self) -> None:
+        """Ends the turn where it is, as incomplete: what it waits for is cancelled. Who reads its events is not."""
+        self._stopped = True
+        if self._inside:
+            self._inside.cancel()
+
+    def _was_stopped(self) -> bool:
+        """Whether the cancellation at hand is stop()'s alone."""
+        return self._stopped and self._inside is not None and self._inside.uncancel() == 0
 
     async def prepare(self) -> UpstreamRequest:
         """Reads the context and makes the provider's request, without running the turn. Raises ApiError."""
@@ -158,7 +189,10 @@ class ResponseTurn:
         error, finish = self._assembler.error, self._assembler.finish
         if error:
             raise error
-        return self._assembler.end(finish.reason if finish else self._samples.ended_by)
+        if self._stopped and not self._assembler.started:
+            raise stopping()
+        why = self._samples.ended_by or (STOPPED if self._stopped else None)
+        return self._assembler.end(finish.reason if finish else why)
 
     # ---------------------------------------------------------------- the end
 

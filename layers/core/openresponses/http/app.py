@@ -23,6 +23,7 @@ from ..engine.context import visible
 from ..engine.hosted_tools import load_tools
 from ..engine.services import Services
 from ..engine.turn import ResponseTurn
+from ..engine.turns import Turns
 from ..protocol.errors import ApiError, quoted
 from ..protocol.ids import RESPONSE_ID
 from ..protocol.pages import page
@@ -59,6 +60,7 @@ def create_app(
     sealer: Sealer | None = None,
     start_worker: StartWorker | None = None,
     telemetry: Telemetry | None = None,
+    turns: Turns | None = None,
 ) -> ASGIApp:
     """The gateway as an ASGI app with a lifespan.
 
@@ -67,12 +69,14 @@ def create_app(
     sealer         seals what clients carry for us. None: nothing sealed outlives this process.
     start_worker   tells a worker to run a background response. None: this process runs it.
     telemetry      is told how turns end. None: nobody is.
+    turns          the process's turns, for who wants to drain them. None: the app's own.
 
     The scope may hold "openresponses.deadline": when, on the event loop's clock, the process may be stopped.
     """
     sealer = sealer or Sealer(memory_keys())
     authenticate, telemetry = authenticate or local_tenant, telemetry or NoTelemetry()
-    gateway = Gateway(settings, store, secrets, authenticate, sealer, start_worker, telemetry)
+    turns = turns or Turns(settings.max_concurrent_turns)
+    gateway = Gateway(settings, store, secrets, authenticate, sealer, start_worker, telemetry, turns)
     handlers: Any = {ApiError: on_api_error, HTTPException: on_http_exception, Exception: on_exception}
     app = Starlette(routes=gateway.routes(), exception_handlers=handlers, lifespan=gateway.lifespan)
     app.router.redirect_slashes = False
@@ -91,6 +95,7 @@ class Gateway:
         sealer: Sealer,
         start_worker: StartWorker | None,
         telemetry: Telemetry,
+        turns: Turns,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -100,6 +105,7 @@ class Gateway:
         self.authenticate = authenticate
         self.sealer = sealer
         self.telemetry = telemetry
+        self.turns = turns
         self.background = BackgroundRoutes(self, start_worker)
         self._services: Services | None = None
         self._connections: WeakSet[Connection] = WeakSet()
@@ -157,6 +163,7 @@ class Gateway:
                 telemetry=self.telemetry,
                 sealer=self.sealer,
                 breaker=Breaker(self.settings.breaker_failures, self.settings.breaker_seconds),
+                turns=self.turns,
             )
         return self._services
 
