@@ -243,6 +243,33 @@ def test_state_is_shown_only_if_asked_for_but_always_kept(gateway: Gateway, case
 
 
 @each_case
+def test_a_stored_item_finds_its_state_by_its_id(gateway: Gateway, case: Case) -> None:
+    """As with OpenAI: `input += response.output`, with no `include`."""
+    scenario = gateway.scenario(case.answer)
+    base = {"model": case.model, "tools": TOOLS, "reasoning": {"effort": "low"}}
+    first: list[Json] = [{"role": "user", "content": "Look."}]
+    told = gateway.ask({**base, "input": first})
+    for _ in range(2):
+        gateway.ask({**base, "input": [*first, *told.output, *answers_to(told)]})
+    assert [case.place(request.json) for request in scenario.requests[1:]] == [case.expected] * 2
+
+
+@pytest.mark.parametrize("gone", ["deleted", "not stored"])
+def test_an_item_whose_response_is_gone_goes_without_its_state(gateway: Gateway, gone: str) -> None:
+    case = CASES[0]
+    scenario = gateway.scenario(case.answer)
+    base = {"model": case.model, "tools": TOOLS, "reasoning": {"effort": "low"}, "store": gone == "deleted"}
+    told = gateway.ask({**base, "input": [{"role": "user", "content": "Look."}]})
+    if gone == "deleted":
+        gateway.delete(f"/responses/{told.response['id']}")
+    again = gateway.ask(
+        {**base, "input": [{"role": "user", "content": "Look."}, *told.output, *answers_to(told)]}
+    )
+    assert again.status == 200, again.error
+    assert "thinking" not in scenario.requests[1].json, "Claude would refuse to think without its signature"
+
+
+@each_case
 def test_sealed_state_names_its_provider(gateway: Gateway, case: Case) -> None:
     """So that another one is never sent it."""
     gateway.scenario(case.answer)

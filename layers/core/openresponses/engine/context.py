@@ -15,6 +15,7 @@ from ..protocol.errors import ApiError, quoted
 from ..protocol.ids import hex_of, item_id, owner_of
 from ..store.base import ChainNotFound, ChainTooLong, Store, StoreUnavailable
 from .conversation import conversation_id, conversation_items
+from .reasoning_state import with_states
 
 Json = dict[str, Any]
 
@@ -55,8 +56,9 @@ async def load_context(store: Store, tenant: str, request: Json, response_id: st
         earlier = _whole(await conversation_items(store.conversations, tenant, conversation))
     else:
         earlier = await _earlier_items(store, tenant, request.get("previous_response_id"))
-    own = normalize_input(request.get("input", []), hex_of(response_id))
     known = {item["id"]: item for item in earlier if "id" in item}
+    own = normalize_input(request.get("input", []), hex_of(response_id))
+    own = await with_states(store, tenant, own, known)
     known |= {item["id"]: item for item in own if item["type"] != "item_reference"}
     own = [
         await _resolve(store, tenant, item, known, index) if item["type"] == "item_reference" else item
@@ -104,7 +106,7 @@ async def _earlier_items(store: Store, tenant: str, previous: str | None) -> lis
     try:
         chain = await store.chain(tenant, previous)
     except ChainTooLong:
-        message = f"The conversation that ends with '{previous:.100}' has too many turns: compact it."
+        message = f"The conversation that ends with {quoted(previous)} has too many turns: compact it."
         raise ApiError("invalid_value", message, param="previous_response_id") from None
     except ChainNotFound:
         raise previous_not_found(previous) from None
@@ -131,7 +133,7 @@ def previous_not_found(previous: str) -> ApiError:
 
 def _whole(output: list[Json]) -> list[Json]:
     """Without a call that was cut in its arguments: nothing can answer it, and no provider takes it."""
-    calls = ("function_call", "custom_tool_call")
+    calls = ("function_call", "custom_tool_call", "mcp_call")
     return [item for item in output if item["type"] not in calls or item.get("status") != "incomplete"]
 
 
