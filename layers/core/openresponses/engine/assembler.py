@@ -286,12 +286,13 @@ class Assembler:
     # ---------------------------------------------------------------- the end
 
     def _terminal(self, status: str, **fields: Any) -> Event:
-        self.response |= {"status": status, "usage": self._usage_object(), **fields}
+        self.response |= {"status": status, "usage": self.usage(), **fields}
         event = {"type": f"response.{status}", "sequence_number": self._sequence, "response": self.response}
         self._sequence += 1
         return event
 
-    def _usage_object(self) -> Json | None:
+    def usage(self) -> Json | None:
+        """The tokens of all samples so far, as the response tells them."""
         used = self._usage
         if used is None and not any(self._spent):
             return None

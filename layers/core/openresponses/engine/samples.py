@@ -19,6 +19,7 @@ from .assembler import Assembler
 from .calls import CALL_DELTAS, Calls
 from .context import Context, load_context
 from .fallback import first_that_answers
+from .middleware import Hooks
 from .sample import Answers, EchoSample, NoSample, Sample, UpstreamSample
 from .services import Services
 from .summaries import with_summaries
@@ -50,6 +51,7 @@ class Samples:
         tenant: str,
         streaming: bool,
         deadline: float | None,
+        hooks: Hooks | None = None,
     ) -> None:
         self._services = services
         self._request = request
@@ -58,6 +60,7 @@ class Samples:
         self._tenant = tenant
         self._streaming = streaming
         self._deadline = deadline
+        self._hooks = hooks
         self._adapter = adapter_named(route.provider.adapter)
         self._retry_until: float | None = None  # on the loop's clock
         self._committed = self._others_left = False
@@ -86,6 +89,8 @@ class Samples:
             async with aclosing(self._sample.deltas()) as batches:
                 async for deltas in batches:
                     yield self._passed(deltas)
+            if self._hooks and not self._assembler.error:
+                yield await self._hooks.after_sample()
             finish = self._assembler.finish
             if self._assembler.error or finish is None or finish.reason not in (None, "pause"):
                 return
@@ -205,6 +210,8 @@ class Samples:
 
     async def _open(self, items: list[Json], toolset: Toolset) -> list[Delta]:
         turn = self._turn(items, toolset)
+        if self._hooks:
+            await self._hooks.before_sample(turn)
         if self._request.get("generate") is False:
             self._sample = NoSample()
             return await self._sample.open()

@@ -17,6 +17,7 @@ from ..upstream.breaker import Breaker
 from ..upstream.client import Upstream
 from ..upstream.retry import RetryBudget
 from .hosted_tools import HostedTools
+from .middleware import Middlewares
 from .turns import Turns
 
 
@@ -33,5 +34,6 @@ class Services:
     telemetry: Telemetry = field(default_factory=NoTelemetry)
     mcp_lists: dict[bytes, tuple[float, list[dict[str, Any]]]] = field(default_factory=dict)  # see engine/mcp/tools
     sealer: Sealer = field(kw_only=True)
+    middlewares: Middlewares = field(kw_only=True, default_factory=Middlewares)
     breaker: Breaker = field(kw_only=True, default_factory=Breaker)
     turns: Turns = field(kw_only=True, default_factory=Turns)

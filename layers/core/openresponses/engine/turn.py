@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any
 
 from ..adapters.base import Delta, Failed, UpstreamRequest
@@ -20,9 +20,10 @@ from ..routing import Route
 from ..store.base import StoredResponse
 from ..telemetry import TurnReport
 from .assembler import Assembler, Event
-from .context import CONTINUABLE
+from .context import CONTINUABLE, visible
 from .conversation import conversation_id
 from .faults import as_api_error, without_text
+from .middleware import Caller, Hooks, TurnContext
 from .sample import MISREAD
 from .samples import Samples
 from .services import Services
@@ -31,6 +32,13 @@ from .turns import STOPPED, stopping
 Json = dict[str, Any]
 log = logging.getLogger(__name__)
 
+NO_USAGE: Json = {
+    "input_tokens": 0,
+    "input_tokens_details": {"cached_tokens": 0},
+    "output_tokens": 0,
+    "output_tokens_details": {"reasoning_tokens": 0},
+    "total_tokens": 0,
+}
 DEADLINE_MARGIN = 10.0  # seconds before the deadline at which a turn ends itself: time to store and to say so
 
 
@@ -44,6 +52,8 @@ class ResponseTurn:
     error_event   whether a failure after the first batch is told by an `error` event before `response.failed`
     response   the queued response that the client was told already; None: a new one
     lifetime   seconds that the response is kept; None: the deployment's
+    caller     who asks, for the middlewares; None: the tenant without a key
+    carried    the middlewares' notes on a request that they have let in already; None: they have not
 
     `events()` is to be run once. `ignored` and `route` are known with its first batch, `response` after its last.
     """
@@ -59,47 +69,107 @@ class ResponseTurn:
         error_event: bool = True,
         response: Json | None = None,
         lifetime: int | None = None,
+        caller: Caller | None = None,
+        carried: Json | None = None,
     ) -> None:
         self._services = services
         self._request = request
         self._tenant = tenant
         self._streaming = streaming
         self._lifetime = lifetime
+        self._error_event = error_event
         self._begun = asyncio.get_running_loop().time()
         self._first_token: float | None = None  # on the loop's clock
         self._inside: asyncio.Task[Any] | None = None  # the reader's task, while it waits in here
         self._stopped = False
         self._deadline = self._own_deadline(deadline)
-        route = services.router.resolve(request["model"])
         self.response = response or new_response(new_response_id(), request, int(services.clock()))
         self.created_at: int = self.response["created_at"]
+        self.caller = caller or Caller(tenant)
+        self._samples: Samples | None = None
+        self._hooks = self._new_hooks(carried)
+        if self._hooks is None or carried is not None:
+            self._set_up()
+
+    def _new_hooks(self, carried: Json | None) -> Hooks | None:
+        """The middlewares' part, if there are any."""
+        services = self._services
+        chain = services.middlewares.of(self.caller)
+        if not chain:
+            return None
+        context = TurnContext(
+            caller=self.caller, services=services, request={**self._request}, response=self.response
+        )
+        hooks = Hooks(chain, context)
+        if carried is not None:
+            context.state |= carried
+            hooks.resume()
+        return hooks
+
+    def _set_up(self) -> None:
+        """Routes the request. Raises ApiError."""
+        services, request = self._services, self._request
+        route = services.router.resolve(request["model"])
         self._assembler = Assembler(
             self.response,
             provider=route.provider.name,
             include=request.get("include", ()),
             reasoning_events=services.settings.reasoning_events,
-            error_event=error_event,
+            error_event=self._error_event,
             clock=services.clock,
         )
-        self._samples = Samples(
+        self._samples = samples = Samples(
             services,
             request,
             route,
             self._assembler,
-            tenant=tenant,
-            streaming=streaming,
+            tenant=self._tenant,
+            streaming=self._streaming,
             deadline=self._deadline,
+            hooks=self._hooks,
         )
+        if self._hooks:
+            self._hooks.context.route_of = lambda: samples.route
+            self._hooks.context.usage_of = self._assembler.usage
+
+    async def _begin(self) -> None:
+        """Has the middlewares let the request in, as they change it. Raises ApiError."""
+        if self._hooks is None or self._samples:
+            return
+        await self._hooks.before_turn()
+        self._request = self._hooks.context.request
+        try:
+            self.response |= new_response(self.response["id"], self._request, self.created_at)
+            self._set_up()
+        except Exception as raised:
+            raise as_api_error(raised) from None
 
     @property
     def ignored(self) -> list[str]:
         """Paths of the request's knobs that the provider has no place for."""
-        return self._samples.ignored
+        return self._samples.ignored if self._samples else []
 
     @property
     def route(self) -> Route:
         """Where the answer comes from: the model's route, or one of its fallbacks."""
+        assert self._samples is not None
         return self._samples.route
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the middlewares want to be sent with the answer."""
+        return self._hooks.context.headers if self._hooks else {}
+
+    @property
+    def carried(self) -> Json:
+        """What another process needs to run this turn once it was let in: the request, and the middlewares' notes."""
+        state = self._hooks.context.state if self._hooks else {}
+        return {
+            "request": self._request,
+            "key_id": self.caller.key_id,
+            "limits": dict(self.caller.limits),
+            "state": state,
+        }
 
     def _own_deadline(self, deadline: float | None) -> float | None:
         limits = [] if deadline is None else [deadline - DEADLINE_MARGIN]
@@ -114,14 +184,19 @@ class ResponseTurn:
 
         Raises ApiError for a failure before the first batch, and for any failure if not streaming.
         """
-        assembler = self._assembler
-        with self._reported(), self._admitted():
+        async with self._reported():
+            await self._begin()
+            if self._hooks and self._hooks.context.answer is not None:
+                yield await self._answer(self._hooks.context.answer)
+                return
+            assembler, samples = self._assembler, self._samples
+            assert samples is not None
             self._inside = asyncio.current_task()
             try:
-                async with aclosing(self._samples.deltas()) as batches:
+                async with aclosing(samples.deltas()) as batches:
                     async for deltas in batches:
-                        self._apply(deltas)
-                        if assembler.error:
+                        self._apply(self._hooks.passed(deltas) if self._hooks else deltas)
+                        if assembler.error or (self._hooks and self._hooks.stopped):
                             break
                         if self._first_token is None and assembler.output:
                             self._first_token = asyncio.get_running_loop().time()
@@ -149,8 +224,9 @@ class ResponseTurn:
                 terminal = assembler.fail(error)
             finally:
                 self._inside = None
-                await self._samples.aclose()
+                await samples.aclose()
             await self._persist()
+            await self._conclude()
             yield [*assembler.take(), terminal]
 
     # ---------------------------------------------------------------- where it runs
@@ -174,7 +250,27 @@ class ResponseTurn:
 
     async def prepare(self) -> UpstreamRequest:
         """Reads the context and makes the provider's request, without running the turn. Raises ApiError."""
+        await self._begin()
+        assert self._samples is not None
         return await self._samples.prepare()
+
+    async def dismiss(self, raised: Exception) -> None:
+        """The turn was prepared, but will not be run."""
+        await self._conclude(raised)
+
+    async def _answer(self, output: list[Json]) -> list[Event]:
+        """The events of a turn that a middleware answers: its output, told at once. Raises ApiError."""
+        from .replay import replay
+
+        await self.prepare()  # its input is stored like any other
+        assembler = self._assembler
+        assembler.output, assembler.started = output, True
+        shown = [visible(item, self._request.get("include", ())) for item in output]
+        end = {"status": "completed", "completed_at": int(self._services.clock()), "usage": {**NO_USAGE}}
+        self.response |= {**end, "output": shown}
+        await self._persist()
+        await self._conclude()
+        return replay(self.response)
 
     def _apply(self, deltas: list[Delta]) -> None:
         try:
@@ -191,6 +287,7 @@ class ResponseTurn:
             raise error
         if self._stopped and not self._assembler.started:
             raise stopping()
+        assert self._samples is not None
         why = self._samples.ended_by or (STOPPED if self._stopped else None)
         return self._assembler.end(finish.reason if finish else why)
 
@@ -198,7 +295,7 @@ class ResponseTurn:
 
     def record(self) -> StoredResponse | None:
         """The turn as a store keeps it; None if it ended before its context was known."""
-        if self._samples.context is None:
+        if self._samples is None or self._samples.context is None:
             return None
         lifetime = self._lifetime or self._services.settings.history_ttl_days * 86400
         return StoredResponse(
@@ -239,20 +336,25 @@ class ResponseTurn:
 
     # ---------------------------------------------------------------- what an operator learns
 
-    @contextmanager
-    def _reported(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def _reported(self) -> AsyncIterator[None]:
         """Tells how what runs inside came to its end, whichever that is."""
         raised: Exception | None = None
         try:
-            yield
+            with self._admitted():
+                yield
         except Exception as error:
             raised = error
             raise
         finally:
-            self._services.telemetry.turn_ended(self._report(raised))
+            try:
+                await self._conclude(raised)
+            finally:
+                self._services.telemetry.turn_ended(self._report(raised))
 
-    def _report(self, raised: Exception | None) -> TurnReport:
-        now, response = asyncio.get_running_loop().time(), self.response
+    def _outcome(self, raised: Exception | None) -> tuple[str, str | None]:
+        """The turn's status, and why it is that."""
+        response = self.response
         error, details = response["error"] or {}, response["incomplete_details"] or {}
         status, reason = response["status"], error.get("code") or details.get("reason")
         if isinstance(raised, ApiError):
@@ -262,13 +364,28 @@ class ResponseTurn:
             status, reason = "failed", "server_error"
         elif status in ("queued", "in_progress"):
             status = "cancelled"
+        return status, reason
+
+    async def _conclude(self, raised: Exception | None = None) -> None:
+        """Tells the middlewares how the turn ended, once."""
+        if self._hooks:
+            error = as_api_error(raised) if raised else None
+            await self._hooks.after_turn(self._outcome(error)[0], error)
+
+    def _report(self, raised: Exception | None) -> TurnReport:
+        status, reason = self._outcome(raised)
+        now, response = asyncio.get_running_loop().time(), self.response
+        provider, model, known = "none", self._request.get("model", ""), False
+        if self._samples:
+            provider, model = self.route.provider.name, self.route.model
+            known = model in self.route.provider.models
         first = self._first_token
         return TurnReport(
             response_id=response["id"],
             tenant=self._tenant,
-            provider=self.route.provider.name,
-            model=self.route.model,
-            known_model=self.route.model in self.route.provider.models,
+            provider=provider,
+            model=model,
+            known_model=known,
             status=status,
             reason=reason,
             duration=(now - self._begun) * 1000,
