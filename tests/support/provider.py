@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -98,6 +100,11 @@ class Provider:
         self.scenario = Scenario(*answers)
         return self.scenario
 
+    @property
+    def connections(self) -> int:
+        """How many are open now."""
+        return len(self._open)
+
     def start(self) -> Provider:
         self._thread.start()
         assert self._ready.wait(10), "the scripted provider did not start"
@@ -184,7 +191,7 @@ async def _send(
             await gone
             return False
         if answer.ending == "abort":
-            writer.transport.abort()
+            reset(writer)
             return False
         if answer.raw:
             return False
@@ -196,6 +203,13 @@ async def _send(
             request.left = time.monotonic()
         gone.cancel()
         await asyncio.wait([gone])
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Closes the connection at once: what the other side has not read yet is lost to it."""
+    connection = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 async def _sleep(seconds: float, gone: asyncio.Future[bytes]) -> None:

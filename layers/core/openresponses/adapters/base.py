@@ -156,12 +156,15 @@ class ToolCallStarted:
 
     `call_id` is the provider's id for pairing the result; None: the assembler makes one. Several calls may be open
     at once; opening one closes an open message or reasoning item.
+
+    Kind "mcp" is the engine's own: a call that it runs on an MCP server, whose label is the namespace. Its item stays
+    open until it is given complete (HostedItemEnded).
     """
 
     key: Hashable
     name: str
     call_id: str | None = None
-    kind: Literal["function", "custom"] = "function"
+    kind: Literal["function", "custom", "mcp"] = "function"
     namespace: str | None = None
 
 
@@ -297,6 +300,15 @@ class Counts(Protocol):
     def explain(self, status: int, body: bytes) -> ApiError: ...
 
 
+@runtime_checkable
+class RunsMcp(Protocol):
+    """What an adapter has beside, where its provider calls MCP servers itself."""
+
+    def runs_mcp(self, tool: Json) -> bool:
+        """Whether the provider can do all that this tool of type `mcp` asks for."""
+        ...
+
+
 # --------------------------------------------------------------------------- shared by adapters
 
 SECRETS = re.compile(
@@ -320,6 +332,7 @@ STATUS_CODES: dict[int, str] = {
     408: "provider_timeout",
     413: "request_too_large",
     422: "invalid_value",
+    424: "model_error",
     429: "rate_limit_exceeded",
     500: "provider_error",
     502: "provider_unavailable",
@@ -332,7 +345,10 @@ STATUS_CODES: dict[int, str] = {
 def provider_error(
     status: int, message: str, *, code: str | None = None, retry_after: float | None = None
 ) -> ApiError:
-    """An ApiError for a provider's error reply: by `code` where the adapter knows better, else by the status."""
+    """An ApiError for a provider's error reply: by `code` where the adapter knows better, else by the status. What is
+    no error of HTTP's, as a redirect, would be the same a second time."""
     fallback = "invalid_value" if 400 <= status < 500 else "provider_error"
     code = code or STATUS_CODES.get(status, fallback)
-    return ApiError(code, redact(message) or f"The provider answered {status}.", retry_after=retry_after)
+    again = None if status >= 400 else False
+    message = redact(message) or f"The provider answered {status}."
+    return ApiError(code, message, retry_after=retry_after, retryable=again)

@@ -75,6 +75,12 @@ WORDS: list[tuple[range, re.Pattern[str], str]] = [
         re.compile(r"insufficient (balance|credit|quota|funds)", re.IGNORECASE),
         "insufficient_quota",
     ),
+    (
+        range(500, 501),  # also what a stream says in words alone, as Ollama's does
+        re.compile(r"overloaded|(server|too) busy|pending requests exceeded", re.IGNORECASE),
+        "server_is_overloaded",
+    ),
+    (range(500, 501), re.compile(r"too many requests|rate limit", re.IGNORECASE), "rate_limit_exceeded"),
 ]
 TRY_AGAIN = re.compile(r"try again in (?:(\d+)m)?(\d+(?:\.\d+)?)(ms|s)", re.IGNORECASE)
 MAX_MESSAGE = 2000
@@ -96,9 +102,11 @@ def failure(status: int, data: Any) -> ApiError:
     message = _message(error) or _message(data)
     names = [str(error[key]).lower() for key in ("code", "type") if error.get(key)]
     own_status = next((int(name) for name in names if name.isdigit() and 400 <= int(name) < 600), None)
-    if status < 400:
+    if status < 300:
         status = own_status or 500
     code = next((CODES[name] for name in names if name in CODES), None)
+    if status == 413 and code == "rate_limit_exceeded":
+        code = "request_too_large"  # over a limit that waiting does not raise
     code = code or next(
         (ours for span, words, ours in WORDS if status in span and words.search(message)), None
     )

@@ -7,9 +7,11 @@ Time limits are the caller's; only connecting is limited here.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -20,6 +22,8 @@ from ..protocol.errors import ApiError
 from ..routing import Endpoint
 
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+ERROR_BODY_SECONDS = 5.0
+BROKEN = (TimeoutError, httpx.TransportError, httpx.DecodingError)
 STATIC_HEADERS = {
     "content-type": "application/json",
     "accept-encoding": "identity",  # a compressed event stream arrives late
@@ -50,12 +54,16 @@ class Answer:
         return self._response.aiter_bytes()
 
     async def read(self, limit: int = 1 << 20) -> bytes:
-        """At most about `limit` bytes of the body; for errors."""
+        """At most about `limit` bytes of the body. Of an error's body what comes in time: the status has said the most.
+        Raises httpx.TransportError, httpx.DecodingError if the answer is no error."""
         body = b""
-        async for chunk in self.chunks():
-            body += chunk
-            if len(body) > limit:
-                break
+        failed = self.status >= 300
+        with suppress(*(BROKEN if failed else ())):
+            async with asyncio.timeout(ERROR_BODY_SECONDS if failed else None):
+                async for chunk in self.chunks():
+                    body += chunk
+                    if len(body) > limit:
+                        break
         return body
 
     async def aclose(self) -> None:

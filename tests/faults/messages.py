@@ -1,0 +1,132 @@
+"""Answers that are wrong as HTTP, or wrong as text: connections, codings, types, character sets, error replies."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Iterator
+
+from ..support.provider import Answer, bytewise
+from ..support.speech import dumps
+from .documented import ANY_STATUS, DOCUMENTED
+from .fault import INVALID, UNAVAILABLE, Fault
+from .outcomes import End, broken, refused, whole
+from .wire import (
+    END,
+    FIRST_WORD,
+    READ,
+    Dialect,
+    after_first_word,
+    body,
+    chunk,
+    chunked,
+    head,
+    head_of,
+    reply,
+    right,
+    sends,
+    until_first_word,
+)
+
+LIE = refused(INVALID)
+BROKEN = broken(UNAVAILABLE, FIRST_WORD)
+BEGUN = chunked(until_first_word)
+# Lines that are none of its fields are nothing in an event stream: it was empty. Elsewhere they are no frames.
+NO_EVENT, NO_FRAME = refused(UNAVAILABLE), {"ollama": LIE, "bedrock": LIE}
+# Without a head, an old connection may have been met, which is replaced: the attempts vary.
+NO_ANSWER = End(UNAVAILABLE, begun=False, attempts=None)
+
+
+def http() -> Iterator[Fault]:
+    yield Fault("refuses the connection", None, NO_ANSWER)
+    yield Fault("answers something else than HTTP", sends(b"220 smtp ready\r\n\r\n"), NO_ANSWER)
+    endless = b"HTTP/1.1 200 OK\r\nx: " + b"y" * 200_000 + b"\r\n\r\n"
+    yield Fault("sends a header without an end", sends(endless), NO_ANSWER)
+    first = sends(head_of, b"zz\r\nx\r\n", pause=READ, ending="hang")
+    yield Fault("sends garbage for the first chunk", first, NO_EVENT, silent=True)
+    for name, no_chunk in (
+        ("sends garbage for a later chunk", b"zz\r\nx\r\n"),
+        ("sends a chunk longer than it says", b"3\r\nabcdef\r\n"),
+    ):
+        yield Fault(name, sends(head_of, BEGUN, no_chunk, pause=READ, ending="hang"), BROKEN, silent=True)
+    yield Fault("sends less than its content-length", sends(long_head, until_first_word), BROKEN)
+    more = sends(exact_head, until_first_word, after_first_word, pause=READ)
+    yield Fault("sends more than its content-length", more, BROKEN)
+    for early in (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n"):
+        answer = sends(early, head_of, chunked(right), END)
+        yield Fault(f"says {early[9:12].decode()} before its answer", answer, whole())
+    yield Fault("answers 204", sends(b"HTTP/1.1 204 No Content\r\n\r\n"), NO_EVENT)
+    yield Fault("answers nothing with content-length 0", reply(200), NO_EVENT)
+    yield Fault("answers comments only", body(b": OPENROUTER PROCESSING\n\n" * 3), NO_EVENT, NO_FRAME)
+    yield Fault("sends one byte at a time", dripped, whole())
+
+
+def long_head(dialect: Dialect) -> bytes:
+    return head(dialect.content_type, "content-length: 99999", chunked=False)
+
+
+def exact_head(dialect: Dialect) -> bytes:
+    return head(dialect.content_type, f"content-length: {len(until_first_word(dialect))}", chunked=False)
+
+
+def dripped(dialect: Dialect) -> Answer:
+    return sends(head_of, *map(chunk, bytewise(right(dialect))), END)(dialect)
+
+
+# --------------------------------------------------------------------------- codings, types, character sets
+
+
+def zipped(dialect: Dialect) -> bytes:
+    return gzip.compress(right(dialect))
+
+
+def changed(change: Callable[[bytes], bytes]) -> Callable[[Dialect], bytes]:
+    return lambda dialect: change(right(dialect))
+
+
+def codings() -> Iterator[Fault]:
+    for coding in ("gzip", "deflate"):
+        yield Fault(f"says {coding} and is not", body(right, fields=(f"content-encoding: {coding}",)), LIE)
+    gzipped = ("content-encoding: gzip",)
+    yield Fault("is gzip, though not asked", body(zipped, fields=gzipped), whole())
+    yield Fault("is gzip and breaks off", body(lambda d: zipped(d)[:40], fields=gzipped), NO_EVENT)
+    yield Fault("is gzip and does not say so", body(zipped), NO_EVENT, NO_FRAME)
+    for kind in (
+        "text/plain",
+        "application/json",
+        "application/octet-stream",
+        "text/plain; charset=utf-16",
+        None,
+    ):
+        yield Fault(f"calls its answer {kind or 'nothing'}", body(right, content_type=kind), whole())
+    utf_16 = changed(lambda text: text.decode("latin-1").encode("utf-16"))
+    yield Fault("answers in UTF-16", body(utf_16), NO_EVENT, NO_FRAME)
+    yield Fault("has a byte order mark", body(b"\xef\xbb\xbf", right), whole(), but={"bedrock": LIE})
+    latin_1 = changed(lambda text: text.replace(b" ther", b" t\xe9er", 1))
+    yield Fault("says what is no UTF-8", body(latin_1), broken(INVALID, FIRST_WORD))
+    page = b"<!DOCTYPE html><html><body>Bad gateway</body></html>"
+    yield Fault("answers HTML with 200", body(page, content_type="text/html"), LIE)
+    yield Fault("answers HTML and calls it its answer", body(page), LIE)
+    words = body(b"Service temporarily down\n", content_type="text/plain")
+    yield Fault("answers words with 200", words, NO_EVENT, NO_FRAME)
+
+
+# --------------------------------------------------------------------------- statuses
+
+
+def statuses() -> Iterator[Fault]:
+    """Redirects, and error replies: of any provider by the status alone, and those of each one's documentation."""
+    for status in (300, 301, 302, 303, 304, 307, 308):
+        redirect = reply(status, b"", "location: http://127.0.0.1:1/")
+        yield Fault(f"redirects with {status}", redirect, refused("provider_error", retried=False))
+    for status, end in ANY_STATUS.items():
+        yield Fault(f"answers {status} without a word", reply(status), end)
+    for number, row in enumerate(DOCUMENTED):
+        said = row.body.decode() if isinstance(row.body, bytes) else dumps(row.body)
+        answer = reply(row.status, row.body, *row.fields)
+        yield Fault(f"answers {row.status}: {said:.120} ({number})", answer, row.end, only=(row.dialect,))
+    for status in (400, 429, 500):
+        begun = head("application/json", status=f"{status} Said") + b'f\r\n{"error'
+        end = ANY_STATUS[status]
+        yield Fault(f"answers {status} and dies in the body", sends(begun), end)
+        silent = sends(begun, ending="hang")
+        yield Fault(f"answers {status} and falls silent in the body", silent, end, silent=True)
