@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import httpx
@@ -26,7 +27,12 @@ class Stream(AiohttpResponseStream):
 
 
 class Transport(AiohttpTransport):
-    """Says what is no HTTP as httpx's own transport does: httpx_aiohttp lets it pass as an error of aiohttp's."""
+    """Says what is no HTTP as httpx's own transport does: httpx_aiohttp lets it pass as an error of aiohttp's, and
+    aiohttp forgets a body whose connection it closes for garbage in mid-body: who reads it would wait forever."""
+
+    def __init__(self, session: Callable[[], aiohttp.ClientSession]) -> None:
+        super().__init__(verify=False, client=session)  # the session's own connector verifies
+        self._bodies: dict[asyncio.Future[None], aiohttp.StreamReader] = {}  # by the end of their connection
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         try:
@@ -34,8 +40,33 @@ class Transport(AiohttpTransport):
         except (aiohttp.ClientError, HttpProcessingError) as error:
             raise httpx.RemoteProtocolError("The answer is no HTTP.") from error
         if isinstance(response.stream, AiohttpResponseStream):
-            response.stream = Stream(response.stream._aiohttp_response)
+            received = response.stream._aiohttp_response
+            self._watch(received)
+            response.stream = Stream(received)
         return response
+
+    def _watch(self, received: aiohttp.ClientResponse) -> None:
+        """Has the body break with its connection."""
+        connection = received.connection
+        if connection is None or connection.protocol is None:
+            return  # all of the body is there
+        closed = connection.protocol.closed
+        if closed is None:
+            _break(received.content)
+            return
+        if closed not in self._bodies:  # the connection's first answer
+            closed.add_done_callback(self._closed)
+        self._bodies[closed] = received.content
+
+    def _closed(self, closed: asyncio.Future[None]) -> None:
+        if not closed.cancelled():
+            closed.exception()  # it has been seen
+        _break(self._bodies.pop(closed))
+
+
+def _break(body: aiohttp.StreamReader) -> None:
+    if not body.is_eof() and body.exception() is None:
+        body.set_exception(aiohttp.ClientPayloadError("The connection was closed in mid-body."))
 
 
 def transport(*, behind_proxy: bool) -> httpx.AsyncBaseTransport:
@@ -48,4 +79,4 @@ def transport(*, behind_proxy: bool) -> httpx.AsyncBaseTransport:
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=behind_proxy
         )
 
-    return Transport(verify=False, client=session)  # the session's own connector verifies
+    return Transport(session)
