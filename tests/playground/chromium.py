@@ -143,8 +143,8 @@ class Page:
         self.resize(width, height)
         self.call(
             "Page.addScriptToEvaluateOnNewDocument",
-            source="window.violations = [];"
-            "addEventListener('securitypolicyviolation', (e) => violations.push(e.violatedDirective + ' ' + e.blockedURI))",
+            source="""window.violations = [];
+            addEventListener("securitypolicyviolation", (e) => violations.push([e.violatedDirective, e.blockedURI]))""",
         )
         self.load()
 

@@ -37,6 +37,7 @@ def tab(browser: Browser, gateway_url: str) -> Page:
 @pytest.fixture
 def page(tab: Page) -> Iterator[Page]:
     """The page, just loaded; it must not have breached its policy, nor asked anyone else for anything, at the end."""
+    tab.resize(1440, 900)
     tab.load()
     yield tab
     tab.check()

@@ -1,4 +1,4 @@
-"""Whatever a model, a provider or a gateway says is text in the page, never HTML; and a key is nowhere but in memory."""
+"""What a model, a provider or a gateway says is text in the page, never HTML; a key is in memory and nowhere else."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_hostile_output_stays_text(page: Page) -> None:
         {"type": "file_citation", "filename": EVIL},
         {"type": EVIL},
     ]
-    output = [
+    output: list[dict[str, Any]] = [
         {"type": "message", "content": [{"type": "output_text", "text": EVIL, "annotations": cited}]},
         {"type": "reasoning", "summary": [{"type": "summary_text", "text": EVIL}]},
         {"type": "function_call", "name": EVIL, "arguments": EVIL, "call_id": EVIL},
@@ -64,7 +64,7 @@ def test_hostile_output_stays_text(page: Page) -> None:
         content_type="text/event-stream",
         body=stream(*events, {"type": f"response.{EVIL}"}, end),
     )
-    explained = {
+    explained: Any = {
         "route": EVIL,
         "request": {"method": EVIL, "url": EVIL, "headers": {EVIL: EVIL}, "body": {EVIL: EVIL}},
     }

@@ -14,7 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
-from .chromium import CONTROL, SHIFT, Page
+from tests.support.gateway import Server
+
+from .chromium import CONTROL, SHIFT, Browser, Page
 
 slow = pytest.mark.slow
 DONE = "completed"
@@ -342,7 +344,49 @@ def test_everything_by_keyboard(page: Page) -> None:
     assert page.evaluate("document.getElementById('panel-events').hidden")
     page.evaluate("document.activeElement.blur(); document.body.focus()")
     unlabelled = page.evaluate(
-        """[...document.querySelectorAll("button, input, select, textarea")].filter((one) =>
-          !(one.labels?.length || one.getAttribute("aria-label") || one.textContent.trim())).map((one) => one.outerHTML)"""
+        """[...document.querySelectorAll("button, input, select, textarea")].map((one) => one.outerHTML).filter(
+          (_, n, all) => { const one = document.querySelectorAll("button, input, select, textarea")[n];
+          return !(one.labels?.length || one.ariaLabel || one.textContent.trim()); })"""
     )
     assert unlabelled == []
+
+
+@slow
+def test_what_a_turn_costs(browser: Browser, tmp_path: Path) -> None:
+    """By the model's price, where the operator has said it."""
+    config = tmp_path / "models.toml"
+    config.write_text('[[model]]\nmatch = ["echo"]\nprice = {input = 1000000, output = 2000000}\n')
+    server = Server({"OPENRESPONSES_CONFIG": str(config)}).start()
+    page = browser.page(server.url + "/")
+    ask(page, "one two")
+    page.wait("[...document.querySelectorAll('#numbers dt')].some((one) => one.textContent === 'Cost')")
+    read, written = map(int, re.findall(r"(\d+) (?:in|out)", figures(page)["Tokens"]))
+    assert figures(page)["Cost"] == f"${read + 2 * written:.4f}"
+    page.check()
+    page.close()
+    server.stop()
+
+
+@slow
+def test_what_the_provider_is_sent_is_shown(browser: Browser) -> None:
+    server = Server({"ANTHROPIC_API_KEY": "sk-ant-of-the-test", "OPENAI_API_KEY": "sk-of-the-test"}).start()
+    page = browser.page(server.url + "/")
+    page.evaluate("document.getElementById('model').value = 'claude-opus-4-6'")
+    page.write("#message", "Hello")
+    page.write("#other", '{"top_logprobs": 0, "seed": 7, "service_tier": "flex"}')
+    page.click("#tab-provider")
+    page.wait("document.querySelector('#panel-provider table')")
+    rows = dict(
+        zip(
+            page.texts("#panel-provider td:first-child"),
+            page.texts("#panel-provider td:nth-child(2)"),
+            strict=True,
+        )
+    )
+    assert rows["input[0].content[0].text"] == "mapped" and rows["seed"] == "unknown"
+    request = page.text("#panel-provider pre")
+    assert request.startswith("POST https://api.anthropic.com/v1/messages") and '"text": "Hello"' in request
+    assert "sk-ant-of-the-test" not in page.evaluate("document.documentElement.outerHTML")
+    page.check()
+    page.close()
+    server.stop()

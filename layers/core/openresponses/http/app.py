@@ -274,7 +274,9 @@ class Gateway:
     async def get_model(self, request: Request) -> Response:
         await self.authenticate(request)
         name = request.path_params["model"]
-        return JsonResponse(_model(name, self.router.resolve(name).provider.name))
+        route = self.router.resolve(name)
+        price = {"price": dict(route.profile.price)} if route.profile.price else {}
+        return JsonResponse(_model(name, route.provider.name) | price)
 
     async def health(self, request: Request) -> Response:
         return JsonResponse({"status": "ok"})

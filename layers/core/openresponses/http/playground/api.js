@@ -54,6 +54,16 @@ async function call(path, { body, ...options } = {}) {
 export const models = async () => (await (await call("v1/models")).json()).data;
 export const cancel = (id) => call(`v1/responses/${encodeURIComponent(id)}/cancel`, { method: "POST" });
 
+const prices = new Map();
+
+/** What a route's tokens cost, in US dollars per million: {input, output, cached_input}; null where nobody has said. */
+export function price(route) {
+  const path = `v1/models/${route.split("/").map(encodeURIComponent).join("/")}`;
+  const ask = async () => (await (await call(path)).json()).price ?? null;
+  if (!prices.has(route)) prices.set(route, ask().catch(() => null));
+  return prices.get(route);
+}
+
 /** What the request would become with its provider; null where the gateway does not tell. */
 export async function explain(request) {
   try {

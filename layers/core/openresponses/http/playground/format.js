@@ -37,10 +37,14 @@ function tokens(usage) {
   return `${read}, ${count(usage.output_tokens)} out` + (reasoning ? ` (${count(reasoning)} reasoning)` : "");
 }
 
-/** US dollars, where the provider or the gateway says them; else null. */
-function costOf(turn) {
-  const said = turn.headers.get("x-openresponses-cost") ?? turn.response?.usage?.cost;
-  return said == null || Number.isNaN(Number(said)) ? null : Number(said);
+/** US dollars: as the provider says, else by the model's price, which is dollars a million tokens; null if unknown. */
+function costOf({ response, price }) {
+  const usage = response?.usage;
+  if (usage?.cost != null && !Number.isNaN(Number(usage.cost))) return Number(usage.cost);
+  if (!usage || !price) return null;
+  const cached = usage.input_tokens_details?.cached_tokens ?? 0;
+  const read = (usage.input_tokens - cached) * price.input + cached * (price.cached_input ?? price.input);
+  return (read + usage.output_tokens * price.output) / 1e6;
 }
 
-const dollars = (cost) => `$${cost < 0.01 ? cost.toPrecision(2) : cost.toFixed(4)}`;
+const dollars = (cost) => (cost === 0 ? "$0" : `$${cost.toFixed(cost < 0.01 ? 6 : 4)}`);

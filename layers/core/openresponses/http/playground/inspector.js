@@ -4,6 +4,7 @@
 import * as api from "./api.js";
 import { $, copy, h, pretty, setText } from "./dom.js";
 import { EventList } from "./events.js";
+import { explanation } from "./explanation.js";
 import { figures } from "./format.js";
 import { SNIPPETS } from "./snippets.js";
 
@@ -153,28 +154,4 @@ export class Inspector {
     }
     if (number === this.#explained) panel.replaceChildren(...nodes);
   }
-}
-
-function explanation(told) {
-  if (!told) return [h("p", { class: "faint" }, "This gateway does not explain requests.")];
-  const row = (field) =>
-    h(
-      "tr",
-      { class: /^(mapped|ignored|refused)$/.test(field.outcome) ? field.outcome : null },
-      h("td", {}, String(field.path)),
-      h("td", {}, String(field.outcome)),
-      h("td", {}, String(field.detail ?? "")),
-    );
-  const head = h("tr", {}, ...["Field", "Outcome", "Detail"].map((name) => h("th", { scope: "col" }, name)));
-  const sent = told.request;
-  return [
-    h("p", {}, "Route: ", h("bdi", {}, typeof told.route === "string" ? told.route : pretty(told.route))),
-    h("table", {}, h("caption", {}, "Field by field"), h("thead", {}, head), h("tbody", {}, ...(told.fields ?? []).map(row))),
-    ...(sent ? [h("pre", { tabindex: "0", "aria-label": "The provider's request" }, asHttp(sent))] : []),
-  ];
-}
-
-function asHttp({ method, url, headers, body }) {
-  const lines = Object.entries(headers ?? {}).map(([name, value]) => `${name}: ${value}`);
-  return [`${method} ${url}`, ...lines, "", typeof body === "string" ? body : pretty(body)].join("\n");
 }

@@ -101,7 +101,14 @@ async function run(turn) {
   controls();
   if (!conversation.turns.includes(turn)) return; // a new chat has begun
   shown(turn);
+  priced(turn);
   announce(turn.failure ? `Failed: ${turn.failure.message}` : `Answer ${turn.status}`);
+}
+
+async function priced(turn) {
+  if (!turn.response?.usage) return;
+  turn.price = await api.price(turn.headers.get("x-openresponses-route") ?? turn.request.model);
+  inspector.changed(turn);
 }
 
 function shown(turn) {

@@ -75,6 +75,7 @@ export class Turn {
     this.response = null;
     this.failure = null;
     this.headers = new Headers();
+    this.price = null;
     this.sentAt = performance.now();
     this.firstTokenAt = null;
     this.endedAt = null;
