@@ -182,6 +182,7 @@ async def _send(
             if n and answer.pause:
                 await _sleep(answer.pause, gone)
             if gone.done() or writer.is_closing():
+                request.left = time.monotonic()
                 return False
             if piece:
                 writer.write(piece if answer.raw else b"%x\r\n%b\r\n" % (len(piece), piece))
@@ -198,6 +199,9 @@ async def _send(
         writer.write(b"0\r\n\r\n")
         await writer.drain()
         return not gone.done()
+    except ConnectionError:
+        request.left = time.monotonic()
+        raise
     finally:
         if gone.done() and not gone.cancelled():
             request.left = time.monotonic()
