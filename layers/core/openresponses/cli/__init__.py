@@ -3,6 +3,8 @@ for.
 
     base.py        what commands are made of: errors and exit codes, examples, lazy loading
     place.py       which stack, or which local store, an operator works on
+    gateway.py     which gateway a command speaks to: over HTTP, or within this process
+    terminal.py    what the terminal shows
 
 Exit codes: 0 it worked, 1 the request (or what was examined) failed, 2 it was called wrongly, 130 it was interrupted.
 """
@@ -15,10 +17,15 @@ from collections.abc import Sequence
 # Name → where it is, below this package.
 COMMANDS = {
     "serve": "serve:serve",
+    "ask": "ask:ask",
+    "chat": "chat:chat",
+    "models": "models:models",
+    "explain": "explain:explain",
     "responses": "responses:responses",
     "keys": "keys:keys",
     "secrets": "secrets:secrets",
     "tenants": "tenants:tenants",
+    "completion": "completion:completion",
 }
 PACKAGE = __name__.partition(".")[0]
 

@@ -12,6 +12,8 @@ import click
 from .. import __version__
 from ..settings import POSITIVE, SettingsError
 
+PROGRAM = "openresponses"
+COMPLETION_VARIABLE = "_OPENRESPONSES_COMPLETE"  # set by the shell that wants to complete
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -31,7 +33,7 @@ class RequestFailed(CommandError):
 def root(commands: Mapping[str, str]) -> click.Group:
     """The command `openresponses`."""
     group = LazyGroup(
-        "openresponses",
+        PROGRAM,
         loaded_from=commands,
         help="One Responses API for every model provider.",
         epilog="openresponses COMMAND --help says more of a command.",
@@ -43,7 +45,9 @@ def root(commands: Mapping[str, str]) -> click.Group:
 def run(commands: Mapping[str, str], arguments: Sequence[str]) -> int:
     """Runs what the arguments say; the exit code."""
     try:
-        code = root(commands).main(list(arguments), prog_name="openresponses", standalone_mode=False)
+        code = root(commands).main(
+            list(arguments), PROGRAM, complete_var=COMPLETION_VARIABLE, standalone_mode=False
+        )
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()  # the help
         return USAGE

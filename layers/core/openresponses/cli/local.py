@@ -11,6 +11,8 @@ from ..settings import Settings
 from .base import CommandError
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from ..store.sqlite import SQLiteStore
 
 MEMORY = ":memory:"
@@ -40,17 +42,30 @@ def history_path(given: str | None) -> str:
     return given if given == MEMORY else str(Path(given).expanduser())
 
 
-def open_store(path: str, settings: Settings) -> SQLiteStore:
-    """The history at `path`."""
+def open_store(path: str, settings: Settings, hint: str = "choose a file with --store") -> SQLiteStore:
+    """The history at `path`. Raises CommandError, which ends with the hint."""
     from ..store.base import StoreUnavailable
     from ..store.sqlite import SQLiteStore
 
     try:
         return SQLiteStore(path, int(settings.history_ttl_days * 86400))
     except StoreUnavailable as error:
-        raise CommandError(f"the history cannot be opened: {error}; choose a file with --store.") from None
+        raise CommandError(f"the history cannot be opened: {error}; {hint}.") from None
 
 
 def secrets_path(store: str) -> Path:
     """Where `openresponses secrets set --store` keeps providers' keys: beside the history."""
     return Path(f"{store}.secrets.json")
+
+
+def gateway_app(settings: Settings, environ: Mapping[str, str]) -> ASGIApp:
+    """The gateway of `openresponses serve` on the default history, for its owner: nobody is asked for a key."""
+    from ..http.app import create_app
+    from ..sealing import Sealer, file_keys
+    from ..secrets import FileSecrets
+
+    path = history_path(None)
+    secrets = FileSecrets(secrets_path(path), environ)
+    sealer = Sealer(file_keys(Path(f"{path}.key")))
+    hint = "set XDG_DATA_HOME to a folder that you can write to"
+    return create_app(settings, open_store(path, settings, hint), secrets, sealer=sealer)

@@ -1,0 +1,218 @@
+"""The gateway that a command speaks to: the one at --url, else the local server if it runs, else one in this process.
+
+Every failure is a RequestFailed, one line that says what to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from . import local
+from .base import CommandError, RequestFailed
+
+if TYPE_CHECKING:
+    import httpx
+
+Json = dict[str, Any]
+
+LOCAL_URL = "http://127.0.0.1:4000/v1"
+IN_PROCESS_URL = "http://in-process/v1"
+PROBE_SECONDS = 0.5
+CONNECT_SECONDS = 10.0
+SILENCE_SECONDS = 330.0  # beyond what any front door lets a request take
+
+
+class Target(NamedTuple):
+    """Which gateway is meant, and the key for it."""
+
+    url: str | None
+    key: str | None
+
+    @classmethod
+    def given(cls, url: str | None, key: str | None) -> Target:
+        """What the options say, else the environment and `.env`. Raises CommandError."""
+        environ = local.environment()
+        url = url or environ.get("OPENRESPONSES_URL")
+        if url is not None:
+            if not url.startswith(("http://", "https://")):
+                raise CommandError(f"--url is an address like {LOCAL_URL}, not {url!r}")
+            url = url.rstrip("/")
+            url = url if url.endswith("/v1") else f"{url}/v1"
+        return cls(url, key or environ.get("OPENRESPONSES_API_KEY"))
+
+
+def gateway_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --url and --key to a command, which is given them as `target`."""
+
+    @wraps(function)
+    def run(url: str | None, key: str | None, **given: Any) -> Any:
+        return function(target=Target.given(url, key), **given)
+
+    decorated: Callable[..., Any] = click.option(
+        "--key", help="Key for it. [default: OPENRESPONSES_API_KEY]"
+    )(run)
+    return click.option(
+        "--url",
+        help="A gateway's address. [default: OPENRESPONSES_URL, else the local server, else none is needed]",
+    )(decorated)
+
+
+class Gateway:
+    """Asks over HTTP. `name` is how a person knows it, `is_local` whether it is the one of this machine."""
+
+    def __init__(self, client: httpx.AsyncClient, name: str, *, is_local: bool) -> None:
+        self._client = client
+        self.name = name
+        self.is_local = is_local
+
+    async def get(self, path: str) -> Json:
+        return await self._json("GET", path)
+
+    async def post(self, path: str, body: Json) -> Json:
+        return await self._json("POST", path, body)
+
+    async def explain(self, body: Json) -> Json:
+        """Beside the API, where the gateway has its playground."""
+        root = str(self._client.base_url).removesuffix("v1/")
+        return await self._json("POST", f"{root}playground/explain", body)
+
+    async def delete(self, path: str) -> Json:
+        return await self._json("DELETE", path)
+
+    async def events(self, body: Json) -> AsyncIterator[Json]:
+        """The events of a response, as they come. Closing it early hangs up. Raises RequestFailed."""
+        import httpx
+        import orjson
+
+        from ..upstream.framing import DONE, FrameError, SseDecoder
+
+        decoder = SseDecoder()
+        try:
+            async with self._client.stream("POST", "responses", json={**body, "stream": True}) as reply:
+                if reply.status_code != 200:
+                    await reply.aread()
+                    raise self._failed(reply)
+                async for chunk in reply.aiter_raw():
+                    for _, data in decoder.feed(chunk):
+                        if data != DONE:
+                            yield orjson.loads(data)
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from None
+        except (FrameError, orjson.JSONDecodeError):
+            raise RequestFailed(f"{self.name} sent no event stream: is it this gateway?") from None
+
+    async def _json(self, method: str, path: str, body: Json | None = None) -> Json:
+        import httpx
+
+        try:
+            reply = await self._client.request(method, path, json=body)
+            if reply.status_code != 200:
+                raise self._failed(reply)
+            found: Json = reply.json()
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from None
+        except ValueError:
+            raise RequestFailed(f"{self.name} sent no JSON: is it this gateway?") from None
+        return found
+
+    # ---------------------------------------------------------------- what went wrong, in a line
+
+    def _unreachable(self, error: httpx.HTTPError) -> RequestFailed:
+        import httpx
+
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            return RequestFailed(
+                f"no gateway answers at {self.name}: start one with `openresponses serve`, or correct --url"
+            )
+        return RequestFailed(f"the connection to {self.name} broke ({type(error).__name__}): try again")
+
+    def _failed(self, reply: httpx.Response) -> RequestFailed:
+        try:
+            error = reply.json()["error"]
+            return failure(error, self.name)
+        except (ValueError, LookupError, TypeError):
+            if reply.status_code in (401, 403):
+                return failure({"code": "invalid_api_key"}, self.name)
+            return RequestFailed(
+                f"{self.name} answered HTTP {reply.status_code}: is it this gateway's address?"
+            )
+
+
+def failure(error: Json, name: str) -> RequestFailed:
+    """An error object of the API, as a line."""
+    if error.get("code") == "invalid_api_key":
+        return RequestFailed(f"{name} wants another key: give it with --key or OPENRESPONSES_API_KEY")
+    place = f" [{error['param']}]" if error.get("param") and error["param"] not in error["message"] else ""
+    hint = " `openresponses models` lists what works." if error.get("code") == "model_not_found" else ""
+    return RequestFailed(" ".join(f"{error['message']}{place}{hint}".split()))
+
+
+@asynccontextmanager
+async def connected(target: Target, *, server: bool = True) -> AsyncIterator[Gateway]:
+    """The gateway that is meant; without `server`, never the local server."""
+    import httpx
+
+    headers = {"authorization": f"Bearer {target.key}"} if target.key else {}
+    timeout = httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
+    async with AsyncExitStack() as stack:
+        url, name, transport = target.url, target.url or "the local server", None
+        if url is None and server and await _is_running():
+            url = LOCAL_URL
+        if url is None:
+            url, name, transport = (
+                IN_PROCESS_URL,
+                "the gateway",
+                await stack.enter_async_context(_in_process()),
+            )
+        try:
+            client = httpx.AsyncClient(
+                base_url=url,
+                headers=headers,
+                timeout=timeout,
+                transport=transport,
+                trust_env=target.url is not None,
+            )
+        except (httpx.InvalidURL, UnicodeEncodeError) as error:
+            raise CommandError(f"--url or --key cannot be used: {error}") from None
+        stack.push_async_callback(client.aclose)
+        yield Gateway(client, name, is_local=target.url is None)
+
+
+async def _is_running() -> bool:
+    """Whether the local server answers, and not something else on its port."""
+    import httpx
+
+    try:
+        async with httpx.AsyncClient(timeout=PROBE_SECONDS, trust_env=False) as client:
+            reply = await client.get(LOCAL_URL.removesuffix("/v1") + "/healthz")
+        return bool(reply.json() == {"status": "ok"})
+    except (httpx.HTTPError, ValueError):
+        return False
+
+
+def _in_process() -> Any:
+    from ..settings import Settings
+    from .in_process import InProcess
+
+    environ = local.environment()
+    settings = Settings.load(environ, playground=True)
+    # Its warnings are the server's log; here the answer says what went wrong.
+    logging.getLogger("openresponses").addHandler(logging.NullHandler())
+    return InProcess(local.gateway_app(settings, environ))
+
+
+def with_gateway(target: Target, work: Callable[[Gateway], Awaitable[Any]], *, server: bool = True) -> Any:
+    """Does `work` with the gateway that is meant; its result."""
+
+    async def run() -> Any:
+        async with connected(target, server=server) as gateway:
+            return await work(gateway)
+
+    return asyncio.run(run())
