@@ -47,8 +47,14 @@ async def connect(connection: str, asked: Json, event: Json) -> int:
     authorizer = asked.get("authorizer") or {}
     if not authorizer.get("tenant"):
         return 401
-    retention = Retention.of(json.loads(authorizer.get("limits") or "{}"))
-    await connections.open(connection, authorizer["tenant"], retention)
+    limits = json.loads(authorizer.get("limits") or "{}")
+    await connections.open(
+        connection,
+        authorizer["tenant"],
+        Retention.of(limits),
+        key_id=authorizer.get("key_id"),
+        limits=limits,
+    )
     return 200
 
 

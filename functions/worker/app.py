@@ -24,6 +24,7 @@ from openresponses.cloudwatch import CloudWatchTelemetry, start_logging  # noqa:
 from openresponses.engine.background import Background  # noqa: E402
 from openresponses.engine.held import HeldConnections  # noqa: E402
 from openresponses.engine.hosted_tools import load_tools  # noqa: E402
+from openresponses.engine.middleware import configured_middlewares  # noqa: E402
 from openresponses.engine.services import Services  # noqa: E402
 from openresponses.lambda_worker import LambdaWorker  # noqa: E402
 from openresponses.routing import Router  # noqa: E402
@@ -54,7 +55,16 @@ async def make_services() -> Services:
     telemetry = CloudWatchTelemetry()
     breaker = Breaker(settings.breaker_failures, settings.breaker_seconds)
     return Services(
-        settings, router, secrets, store, upstream, tools, telemetry=telemetry, sealer=sealer, breaker=breaker
+        settings,
+        router,
+        secrets,
+        store,
+        upstream,
+        tools,
+        telemetry=telemetry,
+        sealer=sealer,
+        breaker=breaker,
+        middlewares=configured_middlewares(router),
     )
 
 

@@ -23,6 +23,7 @@ from ..protocol.errors import ApiError
 from ..sealing import Unreadable
 from ..store.background import Batch, Lease
 from ..store.base import StoredResponse, StoreUnavailable
+from .middleware import Caller
 from .run import BackgroundTurn, Run
 from .services import Services
 from .turn import ResponseTurn
@@ -49,14 +50,21 @@ class Background:
 
     # ---------------------------------------------------------------- queueing and running
 
-    async def submit(self, tenant: str, request: Json, turn: ResponseTurn) -> StoredResponse:
-        """Queues the request, of which `turn` is made; the queued response. Raises ApiError for what is wrong with
+    async def submit(self, tenant: str, turn: ResponseTurn) -> StoredResponse:
+        """Queues the turn that was made of a request; the queued response. Raises ApiError for what is wrong with
         the request, and where there is no place for it."""
         self._services.turns.check()
+        try:
+            return await self._queue(tenant, turn)
+        except Exception as error:
+            await turn.dismiss(error)
+            raise
+
+    async def _queue(self, tenant: str, turn: ResponseTurn) -> StoredResponse:
         await turn.prepare()
         record = turn.record()
         assert record is not None
-        sealed = await self._services.sealer.seal(tenant, PURPOSE, orjson.dumps(request))
+        sealed = await self._services.sealer.seal(tenant, PURPOSE, orjson.dumps(turn.carried))
         until = self._services.clock() + self._services.settings.background_queue_seconds
         await self._jobs.submit(tenant, record, sealed.encode(), until)
         try:
@@ -82,7 +90,8 @@ class Background:
             await self.current(tenant, queued)
             return
         try:
-            request = orjson.loads(await self._services.sealer.open(tenant, PURPOSE, sealed.decode()))
+            carried = orjson.loads(await self._services.sealer.open(tenant, PURPOSE, sealed.decode()))
+            request = carried["request"]
             turn = BackgroundTurn(
                 self._services,
                 request,
@@ -90,6 +99,8 @@ class Background:
                 streaming=True,
                 deadline=deadline,
                 response={**queued.response, "output": []},
+                caller=Caller(tenant, carried["key_id"], carried["limits"]),
+                carried=carried["state"],
             )
         except (ApiError, Unreadable) as error:
             log.error("response %s cannot be begun: %s", response_id, type(error).__name__)

@@ -19,9 +19,10 @@ from ..protocol.errors import ApiError
 from ..protocol.ids import hex_of, item_id, new_response_id
 from .context import CALL_OUTPUTS, Context, load_context, open_calls
 from .hosted_tools import HostedTools
+from .middleware import Caller
 from .services import Services
 from .summaries import seal_summary, with_summaries
-from .turn import ResponseTurn
+from .turn import NO_USAGE, ResponseTurn
 
 Json = dict[str, Any]
 
@@ -41,13 +42,6 @@ Answer with the summary only. Answer nothing that was asked above, and call no t
 CARRIED = ("model", "instructions", "prompt_cache_key")
 KEPT_ROLES = frozenset({"user", "system", "developer"})
 LONGEST_FIELD = 10_000  # characters of a hosted tool's item that are worth reading; more is data
-NO_USAGE: Json = {
-    "input_tokens": 0,
-    "input_tokens_details": {"cached_tokens": 0},
-    "output_tokens": 0,
-    "output_tokens_details": {"reasoning_tokens": 0},
-    "total_tokens": 0,
-}
 PLACE = re.compile(r"input\[(\d+)\]")
 
 
@@ -59,13 +53,15 @@ class Compaction:
     turn: ResponseTurn
 
 
-async def compact(services: Services, request: Json, *, tenant: str, deadline: float | None) -> Compaction:
+async def compact(
+    services: Services, request: Json, *, tenant: str, deadline: float | None, caller: Caller | None = None
+) -> Compaction:
     """Compacts what `request` (checked, of FIELDS) refers to. Raises ApiError; nothing is stored."""
     response_id = new_response_id()
     route = services.router.resolve(request["model"])
     stored = await load_context(services.store, tenant, request, response_id)
     context = await with_summaries(stored, services.sealer, tenant, route.provider.name)
-    turn, summary = await _summarize(services, request, context, tenant, deadline)
+    turn, summary = await _summarize(services, request, context, caller or Caller(tenant), deadline)
     resource = {
         "id": response_id,
         "object": "response.compaction",
@@ -91,7 +87,7 @@ def _kept_messages(items: Iterable[Json]) -> list[Json]:
 
 
 async def _summarize(
-    services: Services, request: Json, context: Context, tenant: str, deadline: float | None
+    services: Services, request: Json, context: Context, caller: Caller, deadline: float | None
 ) -> tuple[ResponseTurn, str]:
     messages, places = _transcript(context.items)
     ask = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": ASK}]}
@@ -99,7 +95,12 @@ async def _summarize(
     body |= {"input": [*messages, ask], "store": False}
     # The operator's tools are for answers.
     turn = ResponseTurn(
-        replace(services, tools=HostedTools()), body, tenant=tenant, streaming=False, deadline=deadline
+        replace(services, tools=HostedTools()),
+        body,
+        tenant=caller.tenant,
+        streaming=False,
+        deadline=deadline,
+        caller=caller,
     )
     try:
         async with aclosing(turn.events()) as batches:

@@ -21,6 +21,7 @@ from ..store.base import StoreUnavailable
 from ..store.connections import Connections, Gone, Held, Holder
 from .faults import as_api_error
 from .frames import Frames
+from .middleware import Caller
 from .services import Services
 from .session import Session
 from .turn import DEADLINE_MARGIN
@@ -118,7 +119,7 @@ class HeldConnections:
         ends_in = held.since + self._services.settings.websocket_seconds - self._services.clock()
         session = Session(
             self._services,
-            held.tenant,
+            Caller(held.tenant, held.key_id, held.limits),
             deadline=min(deadline, loop.time() + ends_in + DEADLINE_MARGIN),
             chain_at_hand=await self._connections.state(held),
             retention=held.retention,

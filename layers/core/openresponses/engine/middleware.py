@@ -130,6 +130,15 @@ class Middlewares:
         return all(m.shows_model(model, router) for m in self.of(caller) if hasattr(m, "shows_model"))
 
 
+def configured_middlewares(router: Router) -> Middlewares:
+    """Those of the `[[middleware]]` rows. Raises SettingsError."""
+    if not router.middlewares:
+        return Middlewares()
+    from ..middleware import load_middlewares
+
+    return load_middlewares(router.middlewares)
+
+
 class Hooks:
     """The middlewares of one turn."""
 

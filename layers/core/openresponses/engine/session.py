@@ -23,6 +23,7 @@ from ..store.listing import Listing
 from ..store.retention import DEPLOYMENTS, Retention
 from .assembler import TERMINAL
 from .context import CONTINUABLE
+from .middleware import Caller
 from .services import Services
 from .turn import ResponseTurn
 
@@ -105,13 +106,14 @@ class Session:
     def __init__(
         self,
         services: Services,
-        tenant: str,
+        caller: Caller,
         *,
         deadline: float | None = None,
         chain_at_hand: list[StoredResponse] | None = None,
         retention: Retention = DEPLOYMENTS,
     ) -> None:
-        self.tenant = tenant
+        self.tenant = caller.tenant
+        self._caller = caller
         self._retention = retention
         self.local = ConnectionStore(services.store, chain_at_hand)
         self._services = replace(services, store=self.local)
@@ -136,6 +138,7 @@ class Session:
                 deadline=self._deadline,
                 error_event=False,
                 lifetime=self._retention.lifetime,
+                caller=self._caller,
             )
             async with aclosing(turn.events()) as batches:
                 async for events in batches:

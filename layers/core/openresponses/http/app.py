@@ -21,6 +21,7 @@ from starlette.websockets import WebSocket
 
 from ..engine.context import visible
 from ..engine.hosted_tools import load_tools
+from ..engine.middleware import configured_middlewares
 from ..engine.services import Services
 from ..engine.turn import ResponseTurn
 from ..engine.turns import Turns
@@ -36,7 +37,7 @@ from ..store.base import Store, StoredResponse, StoreUnavailable
 from ..telemetry import NoTelemetry, Redacted, Telemetry
 from ..upstream.breaker import Breaker
 from ..upstream.client import Upstream
-from .auth import Authenticate, local_tenant, retention_of
+from .auth import Authenticate, caller_of, local_tenant, retention_of
 from .background import BackgroundRoutes, StartWorker
 from .body import read_body
 from .context import ContextRoutes
@@ -102,6 +103,7 @@ class Gateway:
         self.secrets = secrets
         self.router = Router(settings)
         self.tools = load_tools(self.router.tools, secrets)
+        self.middlewares = configured_middlewares(self.router)
         self.authenticate = authenticate
         self.sealer = sealer
         self.telemetry = telemetry
@@ -162,6 +164,7 @@ class Gateway:
                 self.tools,
                 telemetry=self.telemetry,
                 sealer=self.sealer,
+                middlewares=self.middlewares,
                 breaker=Breaker(self.settings.breaker_failures, self.settings.breaker_seconds),
                 turns=self.turns,
             )
@@ -183,6 +186,7 @@ class Gateway:
             streaming=streaming,
             deadline=request.scope.get("openresponses.deadline"),
             lifetime=retention.lifetime,
+            caller=caller_of(request, tenant),
         )
         reply: Any = StreamReply(turn, self.settings.keep_alive_seconds) if streaming else TurnReply(turn)
         if body.get("background"):
@@ -222,7 +226,7 @@ class Gateway:
         except ApiError as error:
             await websocket.send_denial_response(error_response(error))
             return
-        connection = Connection(websocket, self.services, tenant, retention)
+        connection = Connection(websocket, self.services, caller_of(websocket, tenant), retention)
         self._connections.add(connection)
         await connection.serve()
 
@@ -267,13 +271,20 @@ class Gateway:
     # ---------------------------------------------------------------- the gateway itself
 
     async def list_models(self, request: Request) -> Response:
-        await self.authenticate(request)
-        models = [_model(known.id, known.provider) for known in await self.router.models(self.secrets)]
+        caller = caller_of(request, await self.authenticate(request))
+        models = [
+            _model(known.id, known.provider)
+            for known in await self.router.models(self.secrets)
+            if self.middlewares.shows_model(caller, known.id, self.router)
+        ]
         return JsonResponse({"object": "list", "data": models})
 
     async def get_model(self, request: Request) -> Response:
-        await self.authenticate(request)
+        caller = caller_of(request, await self.authenticate(request))
         name = request.path_params["model"]
+        if not self.middlewares.shows_model(caller, name, self.router):
+            message = f"The model {quoted(name)} does not exist, or you do not have access to it."
+            raise ApiError("model_not_found", message, param="model")
         route = self.router.resolve(name)
         price = {"price": dict(route.profile.price)} if route.profile.price else {}
         return JsonResponse(_model(name, route.provider.name) | price)

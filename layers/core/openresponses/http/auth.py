@@ -15,6 +15,7 @@ from ..store.keys import bearer_of
 from ..store.retention import Retention
 
 if TYPE_CHECKING:
+    from ..engine.middleware import Caller
     from ..oidc import Identity, TokenVerifier
     from ..store.keys import ApiKeys
 
@@ -79,6 +80,14 @@ def token_verifier(settings: Settings) -> TokenVerifier | None:
         return TokenVerifier(settings.oidc_issuer, settings.oidc_audience, settings.oidc_tenant_claim)
     except ValueError as error:
         raise SettingsError(f"OPENRESPONSES_OIDC_ISSUER must be {error}.") from None
+
+
+def caller_of(request: HTTPConnection, tenant: str) -> Caller:
+    """Who asks, as far as limits go."""
+    from ..engine.middleware import Caller
+
+    scope = request.scope
+    return Caller(tenant, scope.get("openresponses.key_id"), scope.get("openresponses.limits") or {})
 
 
 def retention_of(request: HTTPConnection) -> Retention:

@@ -65,7 +65,7 @@ class BackgroundRoutes:
 
         async def queue(scope: Scope, receive: Receive, send: Send) -> None:
             try:
-                record = await self._responses().submit(tenant, body, turn)
+                record = await self._responses().submit(tenant, turn)
             except ApiError as error:
                 await error_response(error)(scope, receive, send)
                 return

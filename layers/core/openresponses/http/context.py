@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from ..protocol.request import parse_json, parse_request
+from .auth import caller_of
 from .body import read_body
 from .replies import JsonReply, turn_headers
 
@@ -36,9 +37,11 @@ class ContextRoutes:
 
         tenant, body = await self._asked(request, FIELDS)
         deadline = request.scope.get("openresponses.deadline")
+        caller = caller_of(request, tenant)
 
         async def work() -> Answer:
-            done = await compact(self._gateway.services, body, tenant=tenant, deadline=deadline)
+            services = self._gateway.services
+            done = await compact(services, body, tenant=tenant, deadline=deadline, caller=caller)
             return done.resource, turn_headers(done.turn)
 
         return JsonReply(work())

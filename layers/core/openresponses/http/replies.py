@@ -129,7 +129,7 @@ def turn_headers(turn: ResponseTurn) -> dict[str, str]:
     headers = {"x-openresponses-route": str(turn.route)}
     if turn.ignored:
         headers["x-openresponses-ignored"] = ", ".join(turn.ignored)
-    return headers
+    return headers | turn.headers
 
 
 class Watch:

@@ -16,6 +16,7 @@ from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ..engine.faults import as_api_error
+from ..engine.middleware import Caller
 from ..engine.services import Services
 from ..engine.session import Json, Session
 from ..engine.turn import DEADLINE_MARGIN
@@ -45,12 +46,14 @@ class Connection:
     When the client goes, the running turn is cancelled, and so is its provider call.
     """
 
-    def __init__(self, websocket: WebSocket, services: Services, tenant: str, retention: Retention) -> None:
+    def __init__(
+        self, websocket: WebSocket, services: Services, caller: Caller, retention: Retention
+    ) -> None:
         self._websocket = websocket
         self._seconds = services.settings.websocket_seconds
         self._deadline = asyncio.get_running_loop().time() + self._seconds
         deadline = self._deadline + DEADLINE_MARGIN
-        self._session = Session(services, tenant, deadline=deadline, retention=retention)
+        self._session = Session(services, caller, deadline=deadline, retention=retention)
         self._waiting: deque[bytes] = deque()
         self._turns: asyncio.Task[None] | None = None
 

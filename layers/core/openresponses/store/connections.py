@@ -6,8 +6,9 @@ answers them: it has the connection by a lock that expires, takes a message, sen
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from .base import StoredResponse
 from .retention import DEPLOYMENTS, Retention
@@ -22,6 +23,7 @@ class Held:
     since    Unix seconds of its opening
     died     whether an earlier run took a message and never settled it
     retention  the tenant's; where nothing is kept, nothing of its turns may be written
+    key_id, limits   of the key that opened it
     """
 
     id: str
@@ -29,6 +31,8 @@ class Held:
     since: float
     died: bool
     retention: Retention
+    key_id: str | None = None
+    limits: Mapping[str, Any] = field(default_factory=dict)
 
 
 class TooManyWaiting(Exception):
@@ -52,7 +56,15 @@ class Holder(Protocol):
 class Connections(Protocol):
     """Connections, their messages, locks and state. Every method may raise StoreUnavailable."""
 
-    async def open(self, connection: str, tenant: str, retention: Retention = DEPLOYMENTS) -> None: ...
+    async def open(
+        self,
+        connection: str,
+        tenant: str,
+        retention: Retention = DEPLOYMENTS,
+        *,
+        key_id: str | None = None,
+        limits: Mapping[str, Any] | None = None,
+    ) -> None: ...
 
     async def close(self, connection: str) -> None:
         """Forgets all of it; a run that has it sees so at its next renewal."""

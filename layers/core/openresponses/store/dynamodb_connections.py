@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -46,7 +46,15 @@ class DynamoDBConnections:
 
     # ----------------------------------------------------------------------- what a connection does
 
-    async def open(self, connection: str, tenant: str, retention: Retention = DEPLOYMENTS) -> None:
+    async def open(
+        self,
+        connection: str,
+        tenant: str,
+        retention: Retention = DEPLOYMENTS,
+        *,
+        key_id: str | None = None,
+        limits: Mapping[str, Any] | None = None,
+    ) -> None:
         now = self._clock()
         row = self._row(connection, HEAD, tenant={"S": tenant}, since=_number(now), waiting=_number(0))
         row["created_at"] = _number(int(now))  # with the tenant: in the index that erasure goes by
@@ -54,6 +62,10 @@ class DynamoDBConnections:
             row["private"] = {"BOOL": True}
         if retention.lifetime is not None:
             row["lifetime"] = _number(retention.lifetime)
+        if key_id is not None:
+            row["key_id"] = {"S": key_id}
+        if limits:
+            row["limits"] = {"S": orjson.dumps(dict(limits)).decode()}
         await self._table.write([row])
 
     async def close(self, connection: str) -> None:
@@ -103,7 +115,9 @@ class DynamoDBConnections:
         since = float(head["since"]["N"])
         lifetime = number(head, "lifetime") if "lifetime" in head else None
         retention = Retention(lifetime, "private" in head)
-        return Held(connection, head["tenant"]["S"], since, "taken" in head, retention)
+        key_id = head["key_id"]["S"] if "key_id" in head else None
+        limits = orjson.loads(head["limits"]["S"]) if "limits" in head else {}
+        return Held(connection, head["tenant"]["S"], since, "taken" in head, retention, key_id, limits)
 
     async def renew(self, connection: str, owner: str, until: float) -> bool:
         return await self._update(connection, owner, "SET #until = :until", {":until": _number(until)})
