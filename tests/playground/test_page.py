@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from scripts.docs import ROOT
 from tests.support.gateway import Server
 
 from .chromium import CONTROL, SHIFT, Browser, Page
 
 slow = pytest.mark.slow
+JS_CLIENTS = ROOT / "tests/clients/js/node_modules"
 DONE = "completed"
 
 
@@ -218,6 +222,22 @@ def test_a_conversation_goes_on_without_a_store(page: Page) -> None:
 
 
 @slow
+def test_a_running_turn_is_inspected_and_left_alone(page: Page) -> None:
+    """An event is looked at, and another turn, while events come; the turn goes on."""
+    ask(page, "Hello")
+    send(page, "/slow 0.02\n/long 150")
+    page.wait("document.querySelectorAll('#events [role=option]').length > 12")
+    page.click("#events [role=option]:nth-child(5)")
+    page.wait("document.getElementById('event').textContent")
+    page.evaluate("document.querySelector('.turn footer button').click()")  # branch from the first turn
+    assert page.evaluate("document.querySelectorAll('.turn').length") == 1
+    page.click(".branches button")
+    ended(page, 1)
+    assert len(answer(page, 1).split()) == 150
+    ask(page, "Once more", 2)
+
+
+@slow
 def test_what_was_stopped_can_be_continued_and_a_chat_begun_anew(page: Page) -> None:
     send(page, "/slow 0.1\n/long 300")
     page.wait("document.querySelector('.message')")
@@ -349,6 +369,41 @@ def test_everything_by_keyboard(page: Page) -> None:
           return !(one.labels?.length || one.ariaLabel || one.textContent.trim()); })"""
     )
     assert unlabelled == []
+
+
+@slow
+def test_the_copied_programs_run(page: Page, tmp_path: Path) -> None:
+    """Python with OpenAI's SDK as it is installed; JavaScript where Node.js and the SDK are, else its syntax alone."""
+    page.write("#instructions", 'Say "no" \\ é 漢 😀 or\nNone, true')
+    page.click("#example-tool")
+    page.write(
+        "#other", '{"store": true, "metadata": {"a": "b"}, "x_own": [null, true, {}, []], "temperature": 0.5}'
+    )
+    page.click("#tab-code")
+
+    def copied(language: str) -> str:
+        found = f"[...document.querySelectorAll('.choice button')].find((one) => one.textContent === '{language}')"
+        page.evaluate(f"{found}.click()")
+        page.click("#copy")
+        page.wait("document.getElementById('copy').textContent === 'Copied'")
+        text: str = page.evaluate("navigator.clipboard.readText()")
+        return text
+
+    page.write("#message", "/cite https://example.com\nquotes ' \" \\ 😀")
+    program = tmp_path / "program.py"
+    program.write_text(copied("Python"))
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (0, "You said: quotes ' \" \\ 😀"), done.stderr
+    script = tmp_path / "program.mjs"
+    script.write_text(copied("JavaScript"))
+    if not (node := shutil.which("node")):
+        return
+    if JS_CLIENTS.exists():
+        (tmp_path / "node_modules").symlink_to(JS_CLIENTS)
+        done = subprocess.run([node, script], capture_output=True, text=True, timeout=30)
+        assert (done.returncode, done.stdout) == (0, "You said: quotes ' \" \\ 😀"), done.stderr
+    else:
+        assert subprocess.run([node, "--check", script], timeout=30).returncode == 0
 
 
 @slow

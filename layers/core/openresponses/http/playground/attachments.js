@@ -25,9 +25,12 @@ const dataUrl = (file) =>
 export class Attachments {
   #held = []; // {file, url}
   #announce;
+  #changed;
 
-  constructor(announce) {
+  /** `changed()` is called when files were added or removed. */
+  constructor(announce, changed) {
     this.#announce = announce;
+    this.#changed = changed;
     $("attach").addEventListener("click", () => $("files").click());
     $("files").addEventListener("change", async () => {
       await this.add($("files").files);
@@ -73,6 +76,7 @@ export class Attachments {
 
   #show() {
     $("attachments").replaceChildren(...this.#held.map((one) => this.#chip(one)));
+    this.#changed();
   }
 
   #chip(one) {

@@ -15,6 +15,10 @@ export class EventList {
 
   constructor() {
     this.#box.addEventListener("scroll", () => this.#draw());
+    // Not `click`: rows that are drawn anew while a turn runs would swallow it.
+    this.#rows.addEventListener("mousedown", ({ clientY }) => {
+      this.#select(Math.floor((clientY - this.#rows.getBoundingClientRect().top) / ROW));
+    });
     this.#box.addEventListener("keydown", (event) => this.#key(event));
     new ResizeObserver(() => this.#draw(true)).observe(this.#box);
   }
@@ -62,7 +66,6 @@ export class EventList {
         "aria-selected": String(n === this.#selected),
         "aria-posinset": String(n + 1),
         "aria-setsize": String(this.#events.length),
-        onclick: () => this.#select(n),
       },
       h("span", { class: "at" }, milliseconds(at - this.#turn.sentAt)),
       h("span", { class: "type" }, event.type.replace(/^response\./, "")),

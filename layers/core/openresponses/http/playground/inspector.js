@@ -9,6 +9,7 @@ import { figures } from "./format.js";
 import { SNIPPETS } from "./snippets.js";
 
 const NEXT = "next";
+const PAUSE = 400; // ms
 const TABS = ["events", "provider", "code", "response"];
 
 export class Inspector {
@@ -20,6 +21,7 @@ export class Inspector {
   #pending = false;
   #language = "curl";
   #withKey = false;
+  #asking = null; // a timer
   #explained = 0; // counts requests to explain, so that a late answer is not shown
 
   /** `draft()` is the request that would be sent next; it throws what is wrong with the form. */
@@ -52,9 +54,12 @@ export class Inspector {
     }, 50);
   }
 
-  /** The next request may be another one now. */
+  /** The next request may be another one now. The gateway is asked about it once the typing pauses. */
   drafted() {
-    if (this.#turn === null && ["code", "provider"].includes(this.#tab)) this.#draw();
+    if (this.#turn !== null) return;
+    clearTimeout(this.#asking);
+    if (this.#tab === "code") this.#code();
+    if (this.#tab === "provider") this.#asking = setTimeout(() => this.#draw(), PAUSE);
   }
 
   #open(tab) {

@@ -14,7 +14,7 @@ import { startTheme } from "./theme.js";
 import { showView, startViews } from "./views.js";
 
 const conversation = new Conversation();
-const attachments = new Attachments(announce);
+const attachments = new Attachments(announce, () => inspector.drafted());
 const transcript = new Transcript(conversation, {
   answer: () => send([]),
   branch: continueFrom,
@@ -80,7 +80,9 @@ function putBack({ text, held }) {
 async function run(turn) {
   const abort = new AbortController();
   running = { turn, abort };
-  shown(turn);
+  controls();
+  transcript.render();
+  inspector.show(turn);
   announce("Sent");
   try {
     const { headers, events } = await api.stream(turn.request, abort.signal);
@@ -100,7 +102,8 @@ async function run(turn) {
   running = null;
   controls();
   if (!conversation.turns.includes(turn)) return; // a new chat has begun
-  shown(turn);
+  transcript.changed(turn);
+  inspector.changed(turn);
   priced(turn);
   announce(turn.failure ? `Failed: ${turn.failure.message}` : `Answer ${turn.status}`);
 }
@@ -109,12 +112,6 @@ async function priced(turn) {
   if (!turn.response?.usage) return;
   turn.price = await api.price(turn.headers.get("x-openresponses-route") ?? turn.request.model);
   inspector.changed(turn);
-}
-
-function shown(turn) {
-  controls();
-  if (conversation.head === turn) transcript.render();
-  inspector.show(turn);
 }
 
 /** A background response is told to stop, and its stream then ends; another one's connection is closed. */
@@ -136,7 +133,6 @@ async function cancel() {
 
 /** The next message continues this turn. */
 function continueFrom(turn) {
-  if (running) return;
   conversation.head = turn;
   transcript.render();
   inspector.show(turn);
@@ -145,6 +141,8 @@ function continueFrom(turn) {
 }
 
 function controls() {
+  const byKeyboard = ["send", "cancel"].some((id) => $(id).matches(":focus-visible"));
+  if (byKeyboard) $("message").focus(); // the button that has the focus goes
   $("send").hidden = Boolean(running);
   $("cancel").hidden = !running;
   const behind = conversation.head.children.length > 0;
@@ -202,7 +200,9 @@ $("composer").addEventListener("submit", (event) => {
 });
 $("cancel").addEventListener("click", cancel);
 $("new").addEventListener("click", startAgain);
-for (const place of ["setup", "composer"]) $(place).addEventListener("change", () => inspector.drafted());
+for (const place of ["setup", "composer", "model-name", "model"]) {
+  $(place).addEventListener("input", () => inspector.drafted());
+}
 if (/Mac|iPhone|iPad/.test(navigator.platform)) $("hint").firstElementChild.textContent = "⌘";
 
 startTheme();
