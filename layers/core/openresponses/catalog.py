@@ -91,6 +91,7 @@ class Catalog:
         self.aliases: dict[str, Json] = {row["name"]: row for row in reversed(rows["alias"])}
         self.tools = rows["tool"]
         self.middlewares = rows["middleware"]
+        self.mcp = rows["mcp"]
         self._routes = rows["route"]
         self._models = rows["model"]
 
@@ -159,12 +160,12 @@ class Catalog:
 
     def _check_targets(self, file: Path, rows: Rows) -> None:
         """Every name that an alias or a fallback leads to is served."""
-        for table, field in (("alias", "target"), ("alias", "fallback"), ("route", "fallback")):
+        for table, name in (("alias", "target"), ("alias", "fallback"), ("route", "fallback")):
             for number, row in enumerate(rows[table], 1):
-                names = row.get(field, ())
-                for name in [names] if isinstance(names, str) else names:
-                    if self.find(name) is None:
-                        raise _wrong(file, table, number, field, f"no provider serves {name!r}")
+                targets = row.get(name, ())
+                for target in [targets] if isinstance(targets, str) else targets:
+                    if self.find(target) is None:
+                        raise _wrong(file, table, number, name, f"no provider serves {target!r}")
 
 
 def _provider(row: Json) -> Provider:
@@ -253,6 +254,24 @@ FIELDS: dict[str, dict[str, Field]] = {
         "timeout": Field(float, "seconds, as 30.0", lambda value: value > 0),
         "always": Field(bool, "true or false"),
     },
+}
+FIELDS["mcp"] = {
+    "label": Field(
+        str,
+        "a label for requests to name it by",
+        re.compile(r"[a-zA-Z][\w-]{0,63}", re.ASCII).fullmatch,
+        True,
+    ),
+    "url": Field(str, "an http(s) URL", re.compile(r"https?://\S+").fullmatch, required=True),
+    "headers": FIELDS["tool"]["headers"],
+    "key_variable": FIELDS["tool"]["key_variable"],
+    "description": FIELDS["tool"]["description"],
+    "allowed_tools": Field(
+        list, "a list of tool names", lambda names: all(isinstance(name, str) for name in names)
+    ),
+    "approval": Field(str, "always, never or writes", ("always", "never", "writes").__contains__),
+    "timeout": FIELDS["tool"]["timeout"],
+    "always": FIELDS["tool"]["always"],
 }
 TOOL_KINDS = ("python", "url", "lambda")
 FIELDS["middleware"] = {

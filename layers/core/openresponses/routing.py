@@ -81,6 +81,11 @@ class Router:
         """The `[[middleware]]` rows."""
         return self._catalog.middlewares
 
+    @property
+    def mcp(self) -> list[dict[str, Any]]:
+        """The `[[mcp]]` rows."""
+        return self._catalog.mcp
+
     def resolve(self, model: str | None) -> Route:
         """The route of a model name: an alias, else `provider/model`, else the first matching row.
 

@@ -7,7 +7,7 @@ deltas, in the order in which it was said, and `engine.assembler` makes a legal 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -209,6 +209,17 @@ class Usage:
     output_tokens: int
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+
+
+UNKNOWN_USAGE = Usage(0, 0)  # by its identity: what was counted so far cannot be told
+
+
+def usage_of(read: Callable[[Any], Usage], counts: Any) -> Usage:
+    """What `read` makes of a provider's counts; of counts that are none, a usage that the engine takes for no usage."""
+    try:
+        return read(counts)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return Usage(-1, -1)
 
 
 @dataclass(frozen=True, slots=True)

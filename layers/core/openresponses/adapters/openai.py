@@ -42,8 +42,11 @@ from .base import (
     Turn,
     UpstreamRequest,
     Usage,
+    usage_of,
 )
 from .failures import failure, read_failure
+from .messages import logprobs_of
+from .shapes import EVENTS
 
 ENCRYPTED_REASONING = "reasoning.encrypted_content"
 
@@ -65,6 +68,9 @@ class OpenAIAdapter:
 
     def counted(self, body: Json) -> int:
         return int(body["input_tokens"])
+
+    def runs_mcp(self, tool: Json) -> bool:
+        return any(tool.get(place) for place in ("server_url", "connector_id", "tunnel_id"))
 
     def explain(self, status: int, body: bytes) -> ApiError:
         error = read_failure(status, body)
@@ -132,6 +138,8 @@ ITEMS_WITH_ID = frozenset(
         "mcp_list_tools",
     }
 )
+# OpenAI's own have none; ours all do.
+ITEMS_WITHOUT_STATUS = frozenset({"mcp_approval_request", "mcp_list_tools"})
 
 
 def _body(turn: Turn) -> Json:
@@ -183,6 +191,8 @@ def _item(turn: Turn, item: Json, reasons: bool) -> Json | None:
     kept = {name: value for name, value in item.items() if value is not None}
     if kind not in ITEMS_WITH_ID:
         kept.pop("id", None)
+    if kind in ITEMS_WITHOUT_STATUS:
+        kept.pop("status", None)
     return kept
 
 
@@ -266,7 +276,7 @@ class ResponsesReader:
         if handler := HANDLERS.get(kind):
             return handler(self, data)
         item = self._items.get(data.get("output_index", -1))
-        if item and item.kind not in OWN_KINDS:
+        if item and item.kind not in OWN_KINDS and kind in EVENTS:
             fields = {name: value for name, value in data.items() if name not in NUMBERING}
             return (HostedItemEvent(data["output_index"], kind, fields),)
         return ()
@@ -333,12 +343,7 @@ class ResponsesReader:
 
     def _usage(self, response: Json) -> Iterator[Delta]:
         if usage := response.get("usage"):
-            yield Usage(
-                usage.get("input_tokens") or 0,
-                usage.get("output_tokens") or 0,
-                (usage.get("input_tokens_details") or {}).get("cached_tokens") or 0,
-                (usage.get("output_tokens_details") or {}).get("reasoning_tokens") or 0,
-            )
+            yield usage_of(_read_usage, usage)
 
     # ---------------------------------------------------------------- items
 
@@ -412,7 +417,7 @@ class ResponsesReader:
     def _on_text(self, data: Json) -> Iterable[Delta]:
         delta = data["delta"]
         self._part(data, "content", "content_index").sent += len(delta)
-        return (TextDelta(delta, data.get("logprobs") or None),)
+        return (TextDelta(delta, logprobs_of(data.get("logprobs"))),)
 
     def _on_refusal(self, data: Json) -> Iterable[Delta]:
         delta = data["delta"]
@@ -468,16 +473,30 @@ class ResponsesReader:
 
 # Content and summary parts: their text as a delta.
 PART_DELTAS: dict[Any, Callable[[str, Json], Delta]] = {
-    "output_text": lambda text, part: TextDelta(text, part.get("logprobs") or None),
+    "output_text": lambda text, part: TextDelta(text, logprobs_of(part.get("logprobs"))),
     "refusal": lambda text, part: RefusalDelta(text),
     "summary_text": lambda text, part: ReasoningDelta(text),
     "reasoning_text": lambda text, part: ReasoningDelta(text, raw=True),
 }
 # What an item must have, and OpenAI leaves out while it is in progress.
-LACKING: dict[str, Json] = {"image_generation_call": {"result": None}}
+LACKING: dict[str, Json] = {
+    "image_generation_call": {"result": None},
+    "code_interpreter_call": {"code": None, "container_id": None},
+    "file_search_call": {"queries": []},
+}
 OWN_KINDS = frozenset({"message", "reasoning", *CALLS})
 # What the assembler numbers and names anew; `obfuscation` only hides the length of a delta on the wire.
 NUMBERING = frozenset({"type", "sequence_number", "item_id", "output_index", "obfuscation"})
+
+
+def _read_usage(usage: Json) -> Usage:
+    return Usage(
+        usage.get("input_tokens") or 0,
+        usage.get("output_tokens") or 0,
+        (usage.get("input_tokens_details") or {}).get("cached_tokens") or 0,
+        (usage.get("output_tokens_details") or {}).get("reasoning_tokens") or 0,
+    )
+
 
 Handler = Callable[[ResponsesReader, Json], Iterable[Delta]]
 HANDLERS: dict[Any, Handler] = {

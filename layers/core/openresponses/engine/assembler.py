@@ -21,7 +21,7 @@ from ..protocol.errors import ApiError
 from ..protocol.ids import hex_of
 from .context import visible
 from .faults import without_text
-from .items import CallBuilder, HostedBuilder, ItemBuilder, MessageBuilder, ReasoningBuilder
+from .items import CallBuilder, HostedBuilder, ItemBuilder, McpCallBuilder, MessageBuilder, ReasoningBuilder
 
 Json = dict[str, Any]
 Event = dict[str, Any]
@@ -64,7 +64,7 @@ class Assembler:
         self._clock = clock
         self._sequence = 0
         self._open: MessageBuilder | ReasoningBuilder | None = None
-        self._tools: dict[Hashable, CallBuilder | HostedBuilder] = {}
+        self._tools: dict[Hashable, CallBuilder | McpCallBuilder | HostedBuilder] = {}
         self._call_ids: set[str] = set()
         self._spent = [0, 0, 0, 0]  # of the samples before this one: input, output, cached, reasoning
         self._usage: base.Usage | None = None
@@ -89,9 +89,20 @@ class Assembler:
         events, self.events = self.events, []
         return events
 
+    @property
+    def spent(self) -> int:
+        """Tokens of the samples that have ended, in and out."""
+        return self._spent[0] + self._spent[1]
+
     def end_sample(self) -> None:
-        """Closes what is open after a sample that was not the last one, and keeps its usage."""
+        """Closes what is open after a sample that was not the last one, but for calls that run on MCP servers, and
+        keeps its usage."""
+        running = {key: item for key, item in self._tools.items() if isinstance(item, McpCallBuilder)}
+        for key, item in running.items():
+            item.end()
+            del self._tools[key]
         self._close_all(incomplete=False)
+        self._tools |= running
         if self._usage:
             used = self._usage
             counts = (used.input_tokens, used.output_tokens, used.cached_tokens, used.reasoning_tokens)
@@ -186,10 +197,13 @@ class Assembler:
     def _on_item_end(self, delta: base.ItemEnd) -> None:
         item: ItemBuilder | None = self._open if delta.key is None else self._tools.get(delta.key)
         if item:
-            item.ended = True
+            item.end()
 
     def _on_call_started(self, delta: base.ToolCallStarted) -> None:
         self._settle(key=delta.key)
+        if delta.kind == "mcp":
+            self._tools[delta.key] = McpCallBuilder(self, delta)
+            return
         call_id = delta.call_id
         if not call_id or call_id in self._call_ids:
             call_id = f"call_{self.owner}_{len(self.output)}"
@@ -198,7 +212,7 @@ class Assembler:
 
     def _on_call_delta(self, delta: base.ToolCallDelta) -> None:
         call = self._tools.get(delta.key)
-        if isinstance(call, CallBuilder):
+        if isinstance(call, CallBuilder | McpCallBuilder):
             call.text(delta.text)
 
     def _on_hosted_started(self, delta: base.HostedItemStarted) -> None:
@@ -212,13 +226,17 @@ class Assembler:
 
     def _on_hosted_ended(self, delta: base.HostedItemEnded) -> None:
         item = self._tools.get(delta.key)
+        if isinstance(item, McpCallBuilder):
+            item.complete(delta.item)
+            del self._tools[delta.key]
+            return
         if not isinstance(item, HostedBuilder):
             self._settle(key=delta.key)
             item = self._tools[delta.key] = HostedBuilder(self, delta.item)
         item.complete(delta.item)
 
     def _on_usage(self, delta: base.Usage) -> None:
-        self._usage = delta
+        self._usage = None if delta is base.UNKNOWN_USAGE else delta
 
     def _on_finished(self, delta: base.Finished) -> None:
         self.finish = delta

@@ -11,9 +11,10 @@ from collections.abc import AsyncGenerator, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..adapters.base import Delta, HostedItemEnded, ItemEnd, ToolCallDelta, ToolCallStarted
+from ..adapters.base import Delta, ItemEnd, ToolCallDelta, ToolCallStarted
+from ..adapters.tools import wire_name
 from ..protocol.errors import ApiError
-from .hosted_tools import HostedTools
+from .local_tools import LocalCall, LocalTool
 from .tools import Toolset
 
 Json = dict[str, Any]
@@ -28,89 +29,118 @@ LIMIT_REACHED = "The limit of tool calls for this answer is reached; answer with
 
 
 @dataclass(slots=True)
-class Refusal:
-    """A call that was kept from the client, and why."""
+class Heard:
+    """A call that is not the client's: `tool` answers it, or it is refused, for a `reason`. `shown` is what the client
+    sees of its beginning, None if nothing."""
 
     call: ToolCallStarted
-    reason: str
+    shown: ToolCallStarted | None = None
+    tool: LocalTool | None = None
+    reason: str = ""
     pieces: list[str] = field(default_factory=list)
 
 
 class Calls:
-    """The calls of one turn, sample by sample."""
+    """The calls of one turn, sample by sample. `toolset` may be changed between samples."""
 
-    def __init__(self, request: Json, toolset: Toolset, hosted: HostedTools, max_rounds: int) -> None:
-        self._toolset = toolset
-        self._hosted = hosted
+    def __init__(self, request: Json, toolset: Toolset, max_rounds: int) -> None:
+        self.toolset = toolset
         self._one_at_a_time = request.get("parallel_tool_calls") is False
         self._left: int | None = request.get("max_tool_calls")
         self._rounds_left = max_rounds
         self._refused_rounds = 0
-        self._here = 0  # calls of this sample that run here
-        self._for_client = 0  # and those that wait for the client
+        self._for_client = 0  # calls of this sample that wait for the client
         self.goes_on = False  # whether the model is to be sampled again: no call waits for the client
-        self._refusals: dict[Hashable, Refusal] = {}
+        self._all: list[Heard] = []  # this sample's, but for the client's own
+        self._heard: dict[Hashable, Heard] = {}  # the last one of each key
 
-    def keeps(self, delta: Delta) -> bool:
-        """Whether this delta belongs to a refused call; then nobody else may see it."""
+    def shown(self, delta: Delta) -> Delta | None:
+        """What the client may see of the delta; None: it belongs to a call that is refused, or to be approved."""
         if isinstance(delta, ToolCallStarted):
-            reason = self._refusal(delta)
-            if reason:
-                self._refusals[delta.key] = Refusal(delta, reason)
-            return reason is not None
+            return self._started(delta)
         if not isinstance(delta, ToolCallDelta | ItemEnd):
-            return False
-        refusal = self._refusals.get(delta.key)
-        if refusal and isinstance(delta, ToolCallDelta):
-            refusal.pieces.append(delta.text)
-        return refusal is not None
+            return delta
+        heard = self._heard.get(delta.key)
+        if heard is None:
+            return delta
+        if isinstance(delta, ToolCallDelta):
+            heard.pieces.append(delta.text)
+        return delta if heard.shown else None
 
-    def _refusal(self, call: ToolCallStarted) -> str | None:
-        if self._toolset.allowed is not None and call.name not in self._toolset.allowed:
-            return NOT_ALLOWED
-        if self._one_at_a_time and (self._here or self._for_client):
-            return ONE_AT_A_TIME
-        if call.kind != "function" or call.name not in self._toolset.hosted:
-            self._for_client += 1
+    def _started(self, call: ToolCallStarted) -> ToolCallStarted | None:
+        over = self._heard.get(call.key)  # a key used again
+        if over and over.shown and over.shown.kind == "mcp":
+            self._all.remove(over)
+        tool = self._local(call)
+        reason = self._refusal(call, tool)
+        if reason:
+            self._hear(Heard(call, reason=reason))
             return None
+        self._for_client += tool is None or tool.waits
+        if tool is None:
+            return call
+        shown = tool.shown(call)
+        self._hear(Heard(call, shown, tool))
+        return shown
+
+    def _hear(self, heard: Heard) -> None:
+        self._heard[heard.call.key] = heard
+        self._all.append(heard)
+
+    def _local(self, call: ToolCallStarted) -> LocalTool | None:
+        """The tool, if it runs here. A model may take the label in its name for a namespace."""
+        name = wire_name(call.name, call.namespace) if call.namespace else call.name
+        return self.toolset.local.get(name) if call.kind == "function" else None
+
+    def _refusal(self, call: ToolCallStarted, tool: LocalTool | None) -> str | None:
+        if self.toolset.allowed is not None:
+            names = {call.name, wire_name(call.name, call.namespace)} if tool else {call.name}
+            if names.isdisjoint(self.toolset.allowed):
+                return NOT_ALLOWED
+        if self._one_at_a_time and (self._for_client or any(heard.tool for heard in self._all)):
+            return ONE_AT_A_TIME
+        return None if tool is None or tool.waits or self.spend() else LIMIT_REACHED
+
+    def spend(self) -> bool:
+        """Counts a call that runs here; whether it still may."""
         if self._left == 0:
-            return LIMIT_REACHED
+            return False
         self._left = None if self._left is None else self._left - 1
-        self._here += 1
-        return None
+        return True
 
     @property
     def pending(self) -> bool:
         """Whether the sample called anything that is answered here."""
-        return bool(self._here or self._refusals)
+        return bool(self._all)
 
     async def run(self, said: list[Json]) -> AsyncGenerator[list[Delta]]:
-        """Runs the hosted calls among the items of a sample, side by side; their outputs, in the calls' order."""
-        calls = [
-            item for item in said if item["type"] == "function_call" and item["name"] in self._toolset.hosted
-        ]
-        running = [asyncio.ensure_future(self._run(call)) for call in calls]
+        """Answers the calls of a sample, side by side, in their order. `said`: the sample's items, where they have
+        their ids."""
+        functions = (item for item in said if item.get("type") == "function_call")
+        local = (
+            item for item in functions if item["name"] in self.toolset.local and not item.get("namespace")
+        )
+        running = []
+        for heard in self._all:
+            if heard.tool:
+                is_function = heard.shown is not None and heard.shown.kind == "function"
+                call_id = next(local)["call_id"] if is_function else None
+                call = LocalCall(heard.call.key, "".join(heard.pieces), call_id)
+                running.append(asyncio.ensure_future(heard.tool.answer(call)))
         try:
-            for call, result in zip(calls, running, strict=True):
-                output = {"type": "function_call_output", "call_id": call["call_id"], "output": await result}
-                yield [HostedItemEnded(("output", call["call_id"]), {**output, "status": "completed"})]
+            for answer in running:
+                yield [await answer]
         finally:
-            for task in running:
-                task.cancel()
-
-    async def _run(self, call: Json) -> str:
-        tool = self._hosted.get(call["name"])
-        assert tool is not None
-        return await tool.run(call["arguments"])
+            for answer in running:
+                answer.cancel()
 
     def next_round(self) -> tuple[list[Json], str | None]:
         """Ends a sample: the hidden items that the next one sees, and why there must be none, or None.
 
         Raises ApiError "model_error" when the model keeps calling what it may not.
         """
-        refusals, self._refusals = list(self._refusals.values()), {}
-        self.goes_on = not self._for_client
-        self._here = self._for_client = 0
+        refusals = [heard for heard in self._all if heard.reason]
+        self.goes_on, self._for_client, self._heard, self._all = not self._for_client, 0, {}, []
         if not self.goes_on:
             return [], None
         self._rounds_left -= 1
@@ -130,7 +160,7 @@ class Calls:
         return [item for refusal in refusals for item in _hidden_items(refusal)], None
 
 
-def _hidden_items(refusal: Refusal) -> list[Json]:
+def _hidden_items(refusal: Heard) -> list[Json]:
     """The refused call and its answer, for the next sample alone."""
     call, text = refusal.call, "".join(refusal.pieces)
     call_id = call.call_id or f"refused_{abs(hash(call.key))}"

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..protocol.errors import ApiError, quoted
 from ..protocol.ids import hex_of, item_id, owner_of
+from ..protocol.response import echo_mcp
 from ..store.base import ChainNotFound, ChainTooLong, Store, StoreUnavailable
 from .conversation import conversation_id, conversation_items
 from .reasoning_state import with_states
@@ -65,7 +66,15 @@ async def load_context(store: Store, tenant: str, request: Json, response_id: st
         for index, item in enumerate(own)
     ]
     _check_outputs(own, earlier)
-    return Context([*earlier, *own], own)
+    return Context([*earlier, *own], [_without_secrets(item) for item in own])
+
+
+def _without_secrets(item: Json) -> Json:
+    """The item as it is stored: what opens MCP servers is not."""
+    if item["type"] != "additional_tools":
+        return item
+    tools = [echo_mcp(tool) if tool["type"] == "mcp" else tool for tool in item["tools"]]
+    return {**item, "tools": tools}
 
 
 def normalize_input(given: str | list[Json], owner: str) -> list[Json]:

@@ -16,7 +16,9 @@ from typing import Any, cast
 
 import orjson
 
+from ..adapters.base import HostedItemEnded, ToolCallStarted
 from ..secrets import Secrets
+from .local_tools import LocalCall
 
 Json = dict[str, Any]
 Call = Callable[[Json], Awaitable[Any]]
@@ -35,6 +37,21 @@ class HostedTool:
     call: Call
     timeout: float = DEFAULT_TIMEOUT
     always: bool = False
+
+    @property
+    def waits(self) -> bool:
+        return False
+
+    def shown(self, call: ToolCallStarted) -> ToolCallStarted:
+        return call
+
+    async def answer(self, call: LocalCall) -> HostedItemEnded:
+        output = {
+            "type": "function_call_output",
+            "call_id": call.call_id,
+            "output": await self.run(call.arguments),
+        }
+        return HostedItemEnded(("output", call.call_id), {**output, "status": "completed"})
 
     async def run(self, arguments: str) -> str:
         """The result for the model, at most MAX_RESULT_BYTES of text; never raises for what the tool did."""
@@ -77,31 +94,28 @@ class HostedTools:
     def __init__(self, tools: Iterable[HostedTool] = ()) -> None:
         self._tools = {tool.name: tool for tool in tools}
 
-    def get(self, name: str) -> HostedTool | None:
-        return self._tools.get(name)
-
-    def offered(self, tools: list[Json]) -> tuple[list[Json], frozenset[str]]:
-        """The tools for the model, hosted ones defined, and the names that run here.
+    def offered(self, tools: list[Json]) -> tuple[list[Json], dict[str, HostedTool]]:
+        """The tools for the model, hosted ones defined, and those that run here by name.
 
         A request names a hosted tool as a function without parameters; one with parameters is the client's own.
         """
         if not self._tools:
-            return tools, frozenset()
-        hosted: set[str] = set()
+            return tools, {}
+        hosted: dict[str, HostedTool] = {}
         offered = []
         for tool in tools:
             registered = self._tools.get(tool.get("name", "")) if tool["type"] == "function" else None
             if registered and tool.get("parameters") is None:
-                hosted.add(registered.name)
+                hosted[registered.name] = registered
                 offered.append(registered.definition)
             else:
                 offered.append(tool)
         named = {tool.get("name") for tool in tools}
         for registered in self._tools.values():
             if registered.always and registered.name not in named:
-                hosted.add(registered.name)
+                hosted[registered.name] = registered
                 offered.append(registered.definition)
-        return offered, frozenset(hosted)
+        return offered, hosted
 
 
 # --------------------------------------------------------------------------- from the configuration

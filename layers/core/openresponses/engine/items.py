@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..adapters.base import ToolCallStarted
 from ..protocol.ids import item_id
 from ..protocol.state import seal
+from .hosted_texts import HostedTexts
 
 if TYPE_CHECKING:
     from .assembler import Assembler
@@ -31,6 +32,10 @@ class ItemBuilder:
 
     def added(self, item: Json) -> None:
         self.out.emit("response.output_item.added", output_index=self.index, item=item)
+
+    def end(self) -> None:
+        """The provider has said all of it."""
+        self.ended = True
 
     def close(self, status: str) -> None:
         raise NotImplementedError
@@ -238,21 +243,95 @@ class CallBuilder(ItemBuilder):
         return {**item, "namespace": self.call.namespace} if self.call.namespace else item
 
 
+class McpCallBuilder(ItemBuilder):
+    """A call that runs here, on an MCP server: its arguments as the model writes them; open until it has its result."""
+
+    __slots__ = ("_pieces", "_result", "call", "place", "written")
+
+    def __init__(self, out: Assembler, call: ToolCallStarted) -> None:
+        super().__init__(out, "mcp_call")
+        self.call = call
+        self.place = {"item_id": self.id, "output_index": self.index}
+        self._pieces: list[str] = []
+        self._result: Json = {"output": None, "error": None}
+        self.written = False  # whether the arguments are complete
+        self.added(self._item("in_progress", ""))
+        self.out.emit("response.mcp_call.in_progress", **self.place)
+
+    def text(self, text: str) -> None:
+        if text and not self.written:
+            self._pieces.append(text)
+            self.out.emit("response.mcp_call_arguments.delta", **self.place, delta=text)
+
+    def end(self) -> None:
+        if self.written:
+            return
+        if not self._pieces:
+            self.text("{}")
+        self.written = True
+        self.out.emit("response.mcp_call_arguments.done", **self.place, arguments="".join(self._pieces))
+
+    def complete(self, result: Json) -> None:
+        """`result`: the fields beyond the call, `output` or `error`."""
+        self.end()
+        self._result |= {key: value for key, value in result.items() if key != "type"}
+        self.ended = True
+        status = "completed" if self._result["error"] is None else "failed"
+        self.out.emit(f"response.mcp_call.{status}", **self.place)
+        self.out.done(self.index, self._item(status, "".join(self._pieces)))
+
+    def end_part(self) -> None:
+        """A call has no parts."""
+
+    def close(self, status: str) -> None:
+        """The turn ends without a result."""
+        if status == "completed":
+            self.complete(
+                {"error": {"type": "http_error", "code": 499, "message": "The call was not completed."}}
+            )
+        else:
+            self.out.done(self.index, self._item(status, "".join(self._pieces)))
+
+    def _item(self, status: str, arguments: str) -> Json:
+        call = self.call
+        return {
+            "id": self.id,
+            "type": "mcp_call",
+            "status": status,
+            "server_label": call.namespace,
+            "name": call.name,
+            "arguments": arguments,
+            **self._result,
+        }
+
+
+# How a hosted item may end, in its provider's words.
+ENDED = frozenset({"completed", "incomplete", "failed"})
+
+
 class HostedBuilder(ItemBuilder):
     """An item of a tool that the provider runs: shown as the adapter gives it, under our id."""
 
-    __slots__ = ("item", "whole")
+    __slots__ = ("item", "texts", "whole")
 
     def __init__(self, out: Assembler, item: Json) -> None:
         super().__init__(out, item["type"])
         self.item = self._own({**item, "status": "in_progress"})
+        self.texts = HostedTexts(self._tell)
         self.whole = False  # whether the adapter gave the finished item
         self.added(self.item)
 
     def event(self, kind: str, fields: Json) -> None:
+        """An event of another kind of item is none of this one's life, and is not told."""
+        if kind.startswith(f"response.{self.item['type']}"):
+            self.texts.event(kind, fields)
+
+    def _tell(self, kind: str, fields: Json) -> None:
         self.out.emit(kind, **{**fields, "item_id": self.id, "output_index": self.index})
 
     def complete(self, item: Json) -> None:
+        if item["type"] != self.item["type"]:
+            raise ValueError("an item became one of another type")
         self.item = self._own(item)
         self.ended = self.whole = True
 
@@ -260,8 +339,11 @@ class HostedBuilder(ItemBuilder):
         """A hosted item has no parts of ours."""
 
     def close(self, status: str) -> None:
-        told = status if not self.whole else self.item.get("status", status)
-        self.out.done(self.index, {**self.item, "status": told})
+        if self.whole and self.item.get("status") in ENDED:
+            status = self.item["status"]
+        if status != "incomplete":
+            self.texts.end()
+        self.out.done(self.index, {**self.item, "status": status})
 
     def _own(self, item: Json) -> Json:
         return {"id": self.id, **{key: value for key, value in item.items() if key != "id"}}

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..adapters.base import Delta, Turn, UpstreamRequest
 from ..adapters.registry import adapter_named
@@ -25,10 +25,14 @@ from .services import Services
 from .summaries import with_summaries
 from .tools import Toolset, resolve_tools
 
+if TYPE_CHECKING:
+    from .mcp.tools import McpTools
+
 Json = dict[str, Any]
 log = logging.getLogger(__name__)
 
 MAX_PAUSES = 10
+TOKEN_LIMIT = "token_limit"  # why a turn that has used max_turn_tokens ends incomplete
 LONGEST_WAIT = 20.0  # seconds that a provider's Retry-After may hold up an answer that is not streamed
 PATIENCE = 2.0  # the same where another route is left
 
@@ -67,6 +71,7 @@ class Samples:
         self._sample: Sample | None = None
         self._continued: list[Json] = []  # what the next sample sees beyond the context
         self._told = 0  # items of the assembler's output that are in it
+        self._mcp: McpTools | None = None
         self.context: Context | None = None
         self.ignored: list[str] = []
         self.ended_by: str | None = None
@@ -74,6 +79,8 @@ class Samples:
     async def aclose(self) -> None:
         if self._sample:
             await self._sample.aclose()
+        if self._mcp:
+            await self._mcp.aclose()
 
     async def deltas(self) -> AsyncGenerator[list[Delta]]:
         """The deltas of all samples, without those of refused calls.
@@ -110,6 +117,10 @@ class Samples:
                         yield deltas
                 if self.ended_by or not self._calls.goes_on:
                     return
+            most = self._services.settings.max_turn_tokens
+            if most is not None and self._assembler.spent >= most:
+                self.ended_by = TOKEN_LIMIT
+                return
             yield self._passed(await self._next())
 
     # ---------------------------------------------------------------- calls
@@ -118,7 +129,8 @@ class Samples:
         """What the assembler may see."""
         if not any(type(delta) in CALL_DELTAS for delta in deltas):
             return deltas
-        return [delta for delta in deltas if not self._calls.keeps(delta)]
+        shown = map(self._calls.shown, deltas)
+        return [delta for delta in shown if delta is not None]
 
     def _said(self) -> list[Json]:
         """The output items since the last call of this."""
@@ -127,40 +139,75 @@ class Samples:
         return said
 
     async def _answer_calls(self) -> AsyncGenerator[list[Delta]]:
-        said = self._said()
-        self._continued += said
+        said = self._assembler.output[self._told :]
         async with asyncio.timeout_at(self._deadline), aclosing(self._calls.run(said)) as outputs:
             async for deltas in outputs:
                 yield deltas
         self._assembler.end_sample()
         hidden, self.ended_by = self._calls.next_round()
-        self._continued += [*self._said(), *hidden]
+        said = self._said()
+        self._continued += [*(self._mcp.said(said) if self._mcp else said), *hidden]
 
     # ---------------------------------------------------------------- opening
 
     async def _opened(self) -> AsyncGenerator[list[Delta]]:
         self._limit_opening()
-        opening = asyncio.ensure_future(self._first())
-        try:
-            if self._streaming:
-                await asyncio.wait((opening,), timeout=self._services.settings.commit_seconds)
-                if not opening.done():
+        self._commit_at = asyncio.get_running_loop().time() + self._services.settings.commit_seconds
+        loading = asyncio.ensure_future(self._load())
+        async with aclosing(self._waited(loading)) as silence:
+            async for _ in silence:
+                yield []
+        loaded = loading.result()
+        if self._mcp and self._request.get("generate") is not False:
+            async with aclosing(self._begin_mcp(self._mcp, loaded)) as batches:
+                async for deltas in batches:
                     self._committed = True
-                    yield []
-            yield await opening
-        finally:
-            if not opening.done():
-                opening.cancel()
-                await asyncio.wait((opening,))
+                    yield deltas
+        opening = asyncio.ensure_future(self._first(loaded))
+        async with aclosing(self._waited(opening)) as silence:
+            async for _ in silence:
+                yield []
+        yield opening.result()
 
-    async def _first(self) -> list[Delta]:
-        loaded = await self._load()
+    async def _waited(self, task: asyncio.Future[Any]) -> AsyncGenerator[None]:
+        """Waits for the task, to its end if this is closed; says when it has lasted so long that the stream begins."""
+        try:
+            if self._streaming and not self._committed:
+                left = self._commit_at - asyncio.get_running_loop().time()
+                await asyncio.wait((task,), timeout=max(0.0, left))
+                if not task.done():
+                    self._committed = True
+                    yield
+            await asyncio.wait((task,))
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait((task,))
+
+    async def _begin_mcp(self, mcp: McpTools, loaded: Context) -> AsyncGenerator[list[Delta]]:
+        """The servers' tools, and the calls that the client has approved. What the provider would refuse without them
+        is refused first, with its HTTP status."""
+        await self.prepare(loaded)
+        async with (
+            asyncio.timeout_at(self._deadline),
+            aclosing(mcp.begin(loaded, self._calls.spend)) as batches,
+        ):
+            async for deltas in batches:
+                yield deltas
+        if self._assembler.output:
+            self._assembler.end_sample()
+            yield []
+        self._continued += self._said()
+        self._resolve(loaded)
+        self._calls.toolset = self._toolset
+
+    async def _first(self, loaded: Context) -> list[Delta]:
         route = self.route
 
         async def open_on(tried: Route) -> list[Delta]:
             self._others_left = bool(route.fallbacks) and tried is not route.fallbacks[-1]
             context = await self._take(tried, loaded)
-            deltas = await self._open(context.items, self._toolset)
+            deltas = await self._open([*context.items, *self._continued], self._toolset)
             if tried is not route:  # unless its provider calls it otherwise
                 self._assembler.response["model"] = tried.model
             return deltas
@@ -178,11 +225,12 @@ class Samples:
         finally:
             self._others_left = False
 
-    async def prepare(self) -> UpstreamRequest:
+    async def prepare(self, loaded: Context | None = None) -> UpstreamRequest:
         """The first request, without sending it; deltas() does it all over."""
-        loaded = await self._load()
+        loaded = loaded or await self._load()
         context = await self._take(self.route, loaded)
-        return self._build(self._turn(context.items, self._toolset))
+        items = self._mcp.told(context.items) if self._mcp else context.items
+        return self._build(self._turn(items, self._toolset))
 
     async def _take(self, route: Route, loaded: Context) -> Context:
         """Goes by `route` from now on; the context as its provider sees it."""
@@ -193,14 +241,18 @@ class Samples:
         return self.context
 
     async def _load(self) -> Context:
-        request = self._request
         owner = self._assembler.response["id"]
-        self.context = await load_context(self._services.store, self._tenant, request, owner)
-        self._toolset = resolve_tools(request, self.context.items, self._services.tools)
-        self._calls = Calls(
-            request, self._toolset, self._services.tools, self._services.settings.max_tool_rounds
-        )
+        self.context = await load_context(self._services.store, self._tenant, self._request, owner)
+        self._mcp = await mcp_tools(self._services, self._tenant, self._request, self.route)
+        self._resolve(self.context)
+        self._calls = Calls(self._request, self._toolset, self._services.settings.max_tool_rounds)
         return self.context
+
+    def _resolve(self, context: Context) -> None:
+        """The tools, as far as they are known."""
+        self._asked = self._mcp.request if self._mcp else self._request
+        local = self._mcp.tools if self._mcp else {}
+        self._toolset = resolve_tools(self._asked, context.items, self._services.tools, local)
 
     async def _next(self) -> list[Delta]:
         assert self.context is not None and self._sample is not None
@@ -209,7 +261,7 @@ class Samples:
         return await self._open([*self.context.items, *self._continued], self._toolset.after_calls())
 
     async def _open(self, items: list[Json], toolset: Toolset) -> list[Delta]:
-        turn = self._turn(items, toolset)
+        turn = self._turn(self._mcp.told(items) if self._mcp else items, toolset)
         if self._hooks:
             await self._hooks.before_sample(turn)
         if self._request.get("generate") is False:
@@ -241,7 +293,7 @@ class Samples:
             provider=self.route.provider.name,
             model=self.route.model,
             profile=self.route.profile,
-            request=self._request,
+            request=self._asked,
             instructions=self._request.get("instructions"),
             input=[item for item in items if item["type"] != "additional_tools"],
             tools=toolset.tools,
@@ -255,9 +307,13 @@ class Samples:
         except RecursionError:
             raise ApiError("invalid_value", "The request is nested too deeply.") from None
         except ApiError as error:
+            if self._mcp:
+                error.param = self._mcp.param(error.param)
             error.param = self.context.param(error.param) if self.context else error.param
             raise
-        self.ignored = request.ignored
+        self.ignored = (
+            [self._mcp.param(path) or path for path in request.ignored] if self._mcp else request.ignored
+        )
         return request
 
     def _new_sample(self, turn: Turn, request: UpstreamRequest) -> Sample:
@@ -280,3 +336,21 @@ class Samples:
         if self._streaming:
             now = asyncio.get_running_loop().time()
             self._retry_until = now + self._services.settings.commit_seconds
+
+
+async def mcp_tools(services: Services, tenant: str, request: Json, route: Route) -> McpTools | None:
+    """The MCP servers that are spoken to here, checked; None if there are none. Raises ApiError."""
+    rows = services.router.mcp
+    named = any(tool["type"] == "mcp" for tool in request.get("tools", ()))
+    if not named and not any(row.get("always") for row in rows):
+        return None
+    from .mcp.servers import split
+    from .mcp.tools import McpTools
+
+    adapters = [adapter_named(each.provider.adapter) for each in (route, *route.fallbacks)]
+    others, servers = split(request.get("tools", []), rows, adapters, services.settings)
+    if not servers:
+        return None
+    tools = McpTools(services, tenant, request, others, servers)
+    await tools.check()
+    return tools

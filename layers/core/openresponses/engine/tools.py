@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..protocol.errors import ApiError, quoted
 from ..protocol.request import named_tools
 from .hosted_tools import HostedTools
+from .local_tools import LocalTool
 
 Json = dict[str, Any]
 
@@ -16,26 +18,30 @@ Json = dict[str, Any]
 class Toolset:
     """All tools stay visible to the model; `choice` and `allowed` (names; None: all) limit what it may call.
 
-    `hosted`: names of the functions that run here.
+    `local`: the functions that run here, by name.
     """
 
     tools: list[Json]
     choice: str | Json
     allowed: frozenset[str] | None
-    hosted: frozenset[str] = frozenset()
+    local: Mapping[str, LocalTool] = field(default_factory=dict)
 
     def after_calls(self) -> Toolset:
         """For the samples after the first: a call that was demanded has been made."""
         return self if self.choice in ("auto", "none") else replace(self, choice="auto")
 
 
-def resolve_tools(request: Json, items: list[Json], registered: HostedTools) -> Toolset:
+def resolve_tools(
+    request: Json, items: list[Json], registered: HostedTools, others: Mapping[str, LocalTool] | None = None
+) -> Toolset:
     """The tools of the request, of its `additional_tools` items and of the operator, and the choice among them.
 
+    `others`: functions of the request that run here, too.
     Raises ApiError where the choice names a tool that is not there.
     """
     extra = [tool for item in items if item["type"] == "additional_tools" for tool in item["tools"]]
     tools, hosted = registered.offered([*request.get("tools", ()), *extra])
+    local: dict[str, LocalTool] = {**hosted, **(others or {})}
     choice = request.get("tool_choice", "auto")
     names = {tool["name"] for _, _, tool in named_tools(tools)}
     if isinstance(choice, str):
@@ -43,14 +49,14 @@ def resolve_tools(request: Json, items: list[Json], registered: HostedTools) -> 
             raise ApiError(
                 "invalid_value", "'tool_choice' is 'required' but there are no tools.", param="tool_choice"
             )
-        return Toolset(tools, choice, frozenset() if choice == "none" else None, hosted)
+        return Toolset(tools, choice, frozenset() if choice == "none" else None, local)
     if choice["type"] == "allowed_tools":
-        return replace(_allowed(choice, tools, names), hosted=hosted)
+        return replace(_allowed(choice, tools, names), local=local)
     if choice["type"] in ("function", "custom"):
         _check_name(choice, names, "tool_choice")
-        return Toolset(tools, choice, frozenset([choice["name"]]), hosted)
+        return Toolset(tools, choice, frozenset([choice["name"]]), local)
     _check_kind(choice, tools, "tool_choice")
-    return Toolset(tools, choice, None, hosted)
+    return Toolset(tools, choice, None, local)
 
 
 def _allowed(choice: Json, tools: list[Json], names: set[str]) -> Toolset:

@@ -186,6 +186,47 @@ class OtherItem(TypedDict):
     __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
     id: NotRequired[str | None]
+    call_id: NotRequired[CallId | None]
+    name: NotRequired[str | None]
+    approval_request_id: NotRequired[str | None]
+
+
+class McpListedTool(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    name: str
+    description: NotRequired[str | None]
+    input_schema: dict[str, Any]
+    annotations: NotRequired[dict[str, Any] | None]
+
+
+class McpListToolsItem(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: str
+    id: NotRequired[str | None]
+    server_label: str
+    tools: list[McpListedTool]
+
+
+class McpCallItem(TypedDict):
+    """A call on an MCP server, or the request to approve one."""
+
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: str
+    id: NotRequired[str | None]
+    server_label: str
+    name: str
+    arguments: str
+    approval_request_id: NotRequired[str | None]
+    output: NotRequired[str | None]
+
+
+class McpApprovalResponse(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: str
+    id: NotRequired[str | None]
+    approval_request_id: str
+    approve: bool
+    reason: NotRequired[str | None]
 
 
 # Items beyond the specification that clients send back, under OpenAI's names.
@@ -221,6 +262,10 @@ ITEM_TAGS = {
     "compaction_summary": "<compaction>",
     "additional_tools": "<additional_tools>",
     **dict.fromkeys(OTHER_ITEMS, "<other>"),
+    "mcp_list_tools": "<mcp_list_tools>",
+    "mcp_call": "<mcp_call>",
+    "mcp_approval_request": "<mcp_call>",
+    "mcp_approval_response": "<mcp_approval_response>",
 }
 
 
@@ -279,12 +324,51 @@ class NamespaceTool(TypedDict):
     ]
 
 
+class McpFilter(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    tool_names: NotRequired[list[str] | None]
+    read_only: NotRequired[bool | None]
+
+
+class McpApproval(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    always: NotRequired[McpFilter | None]
+    never: NotRequired[McpFilter | None]
+
+
+def list_or_filter(value: Any) -> str | None:
+    return "<list>" if isinstance(value, list) else "<filter>" if isinstance(value, dict) else None
+
+
+def word_or_filter(value: Any) -> str | None:
+    return "<word>" if isinstance(value, str) else "<filter>" if isinstance(value, dict) else None
+
+
 class McpTool(TypedDict):
+    """A server by its address, by a provider's connector, or by its label alone, where the operator configured it."""
+
     __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
-    server_label: str
+    server_label: Annotated[str, Field(min_length=1, max_length=128)]
     server_url: NotRequired[str | None]
     connector_id: NotRequired[str | None]
+    server_description: NotRequired[str | None]
+    authorization: NotRequired[str | None]
+    headers: NotRequired[dict[str, str] | None]
+    allowed_tools: NotRequired[
+        Annotated[
+            Annotated[list[str], Tag("<list>")] | Annotated[McpFilter, Tag("<filter>")],
+            Discriminator(list_or_filter),
+        ]
+        | None
+    ]
+    require_approval: NotRequired[
+        Annotated[
+            Annotated[Literal["always", "never"], Tag("<word>")] | Annotated[McpApproval, Tag("<filter>")],
+            Discriminator(word_or_filter),
+        ]
+        | None
+    ]
 
 
 class HostedTool(TypedDict):
@@ -349,6 +433,9 @@ Item = Annotated[
     | Annotated[ItemReference, Tag("<item_reference>")]
     | Annotated[CompactionItem, Tag("<compaction>")]
     | Annotated[AdditionalTools, Tag("<additional_tools>")]
+    | Annotated[McpListToolsItem, Tag("<mcp_list_tools>")]
+    | Annotated[McpCallItem, Tag("<mcp_call>")]
+    | Annotated[McpApprovalResponse, Tag("<mcp_approval_response>")]
     | Annotated[OtherItem, Tag("<other>")],
     Discriminator(item_tag),
 ]

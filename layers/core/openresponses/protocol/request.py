@@ -147,7 +147,12 @@ def parse_request(value: Json) -> Json:
 
 
 # What a union's discriminator accepts, where it is not an object with a type.
-EXPECTED = {"string_or_list()": "a string or a list", "mode_or_tool()": "a string or an object"}
+EXPECTED = {
+    "string_or_list()": "a string or a list",
+    "mode_or_tool()": "a string or an object",
+    "word_or_filter()": "a string or an object",
+    "list_or_filter()": "a list or an object",
+}
 
 
 def validation_error(error: ValidationError, value: Json) -> ApiError:

@@ -53,6 +53,8 @@ def new_response(response_id: str, request: Json, created_at: int) -> Json:
 
 def echo_tool(tool: Json) -> Json:
     """A tool as the response shows it: a function always has description, parameters and a boolean strict."""
+    if tool["type"] == "mcp":
+        return echo_mcp(tool)
     if tool["type"] != "function":
         return tool
     return {
@@ -62,6 +64,14 @@ def echo_tool(tool: Json) -> Json:
         "parameters": tool.get("parameters"),
         "strict": bool(tool.get("strict")),
     }
+
+
+def echo_mcp(tool: Json) -> Json:
+    """An MCP server without what opens it; some carry a key in the query of their URL."""
+    shown = {key: value for key, value in tool.items() if key not in ("authorization", "headers")}
+    if tool.get("server_url"):
+        shown["server_url"] = tool["server_url"].partition("?")[0]
+    return shown
 
 
 def echo_tool_choice(choice: str | Json) -> str | Json:

@@ -23,19 +23,14 @@ class TooLarge(httpx2.TransportError):
 
 
 class BoundedTransport(httpx2.AsyncBaseTransport):
-    """Sends requests; an answer's body is cut off, with TooLarge, at MAX_BYTES.
-
-    `status` is that of the last answer.
-    """
+    """Sends requests; an answer's body is cut off, with TooLarge, at MAX_BYTES."""
 
     def __init__(self) -> None:
         self._inner = httpx2.AsyncHTTPTransport(verify=_ssl_context())
-        self.status = 0
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         request.headers["accept-encoding"] = "identity"  # a limit of bytes means little where they unfold
         response = await self._inner.handle_async_request(request)
-        self.status = response.status_code
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             await response.aclose()
             raise httpx2.DecodingError("The answer is compressed, which was not asked for.")
@@ -53,11 +48,14 @@ class GuardedTransport(BoundedTransport):
     Raises Forbidden.
     """
 
-    def __init__(self, *, private: bool, lookup: Lookup | None = None) -> None:
+    def __init__(
+        self, *, private: bool, lookup: Lookup | None = None, found: dict[Target, str] | None = None
+    ) -> None:
+        """`found`: addresses of hosts that were checked before."""
         super().__init__()
         self._private = private
         self._lookup = lookup
-        self._found: dict[Target, str] = {}
+        self._found = dict(found or {})
 
     async def check(self, url: str) -> str:
         """The address that requests to this URL go to. Raises Forbidden; OSError if its name is not known."""

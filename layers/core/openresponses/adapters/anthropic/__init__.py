@@ -33,7 +33,7 @@ from typing import Any
 
 from ...protocol.errors import ApiError
 from ..base import Reader, Turn, UpstreamRequest
-from . import errors, request
+from . import errors, request, tools
 from .reader import MessageReader
 
 
@@ -52,6 +52,9 @@ class AnthropicAdapter:
 
     def counted(self, body: dict[str, Any]) -> int:
         return int(body["input_tokens"])
+
+    def runs_mcp(self, tool: dict[str, Any]) -> bool:
+        return tools.runs_mcp(tool)
 
     def explain(self, status: int, body: bytes) -> ApiError:
         """An error reply of the API, as ours."""

@@ -197,7 +197,11 @@ def _code_interpreter(box: Toolbox, turn: Turn, tool: Json, param: str) -> None:
     box.definitions.append({"type": version, "name": "code_execution"})
 
 
-def _mcp(box: Toolbox, turn: Turn, tool: Json, param: str) -> None:
+def _connector(box: Toolbox, turn: Turn, tool: Json, param: str) -> None:
+    _mcp(box, tool, param)
+
+
+def _mcp(box: Toolbox, tool: Json, param: str) -> None:
     if not tool.get("server_url"):
         path = f"{param}.connector_id" if tool.get("connector_id") else f"{param}.server_url"
         raise ApiError("unsupported_value", "Anthropic reaches MCP servers by 'server_url' only.", param=path)
@@ -222,6 +226,15 @@ def _mcp(box: Toolbox, turn: Turn, tool: Json, param: str) -> None:
     box.mcp_servers.append(server)
     if MCP_BETA not in box.betas:
         box.betas.append(MCP_BETA)
+
+
+def runs_mcp(tool: Json) -> bool:
+    """Whether Anthropic's connector can do all that the tool asks for."""
+    try:
+        _mcp(Toolbox(), tool, "tool")
+    except ApiError:
+        return False
+    return True
 
 
 def _authorization(tool: Json, param: str) -> str | None:
@@ -260,7 +273,7 @@ HOSTED: dict[str, Callable[[Toolbox, Turn, Json, str], None]] = {
     "web_search_preview": _web_search,
     "web_search_preview_2025_03_11": _web_search,
     "code_interpreter": _code_interpreter,
-    "mcp": _mcp,
+    "mcp": _connector,
     "tool_search": _tool_search,
     "image_generation": _ignore,
 }

@@ -1,0 +1,411 @@
+"""MCP servers that the gateway speaks to, real ones on loopback, behind every provider's wire format."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ..support.gateway import Gateway, Server, environment
+from ..support.mcp_server import PNG, TOKEN, McpServers
+from ..support.provider import Provider, Received, Scenario
+from ..support.speech import MODELS, says
+
+Json = dict[str, Any]
+ROUTES = sorted(MODELS)
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[McpServers]:
+    started = McpServers().start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="module")
+def server(
+    provider: Provider, servers: McpServers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    config = Path(tmp_path_factory.mktemp("config")) / "config.toml"
+    config.write_text(
+        f'[[mcp]]\nlabel = "ours"\nurl = "{servers.url}/locked/mcp"\nkey_variable = "LOCKED_KEY"\n'
+        f'allowed_tools = ["add"]\n'
+        f'[[mcp]]\nlabel = "careful"\nurl = "{servers.url}/mcp"\napproval = "writes"\n'
+        f'[[mcp]]\nlabel = "hasty"\nurl = "{servers.url}/mcp"\ntimeout = 0.3\n'
+    )
+    environ = {**environment(provider.url), "LOCKED_KEY": TOKEN}
+    settings = {"mcp_allow_private": True, "mcp_connect_timeout": 3.0}
+    started = Server(environ, config_path=str(config), max_tool_rounds=3, **settings).start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def gateway(server: Server, provider: Provider, http: httpx.Client, servers: McpServers) -> Gateway:
+    servers.called.clear()
+    servers.requests.clear()
+    gateway = Gateway(server.url, provider, http, lambda: server.stored)
+    gateway.scenario()
+    return gateway
+
+
+def mcp(servers: McpServers, path: str = "/mcp", label: str = "math", **options: Any) -> Json:
+    return {
+        "type": "mcp",
+        "server_label": label,
+        "server_url": servers.url + path,
+        "require_approval": "never",
+        **options,
+    }
+
+
+def sent(request: Received) -> str:
+    return request.body.decode()
+
+
+def body(route: str, *tools: Json, **fields: Any) -> Json:
+    return {"model": MODELS[route], "input": "go", "tools": list(tools), **fields}
+
+
+def kinds(output: list[Json]) -> list[str]:
+    return [item["type"] for item in output if item["type"] != "reasoning"]
+
+
+# --------------------------------------------------------------------------- listing and calling
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_call_runs_inside_the_turn(gateway: Gateway, servers: McpServers, route: str, stream: bool) -> None:
+    scenario = gateway.scenario(
+        says(route, "Let me add.", calls=[("math__add", {"first": 2, "second": 3})], reasoning="hm"),
+        says(route, "It is 5."),
+    )
+    tool = mcp(servers, authorization="secret-token", headers={"X-Team": "blue"})
+    told = gateway.ask(body(route, tool), stream=stream)
+    assert kinds(told.output) == ["mcp_list_tools", "message", "mcp_call", "message"]
+    listed, call = told.of("mcp_list_tools")[0], told.of("mcp_call")[0]
+    assert {each["name"] for each in listed["tools"]} >= {"add", "slow", "secret"}
+    assert (call["name"], call["server_label"], call["output"], call["error"]) == ("add", "math", "5", None)
+    assert (json.loads(call["arguments"]), call["status"]) == ({"first": 2, "second": 3}, "completed")
+    assert told.text == "Let me add.It is 5."
+    assert told.response["usage"]["input_tokens"] == 22, "usage is the sum of both samples"
+    first, second = map(sent, scenario.requests)
+    assert "Adds two numbers." in first and "Let me add." in second and "secret-token" not in first + second
+    assert "mcp_call" not in second, "the model sees a function's call and output"
+    assert servers.called == [("add", (2, 3))]
+    headers = servers.requests[-1][2]
+    assert (headers["authorization"], headers["x-team"]) == ("Bearer secret-token", "blue")
+    assert not {"authorization", "headers"} & set(told.response["tools"][0])
+    if stream:
+        events = [event["type"] for event in told.events]
+        asked = [kind for kind in events if kind.startswith("response.mcp_call")]
+        assert asked[0] == "response.mcp_call.in_progress"
+        assert asked[-2:] == ["response.mcp_call_arguments.done", "response.mcp_call.completed"]
+        assert asked.count("response.mcp_call_arguments.delta") >= 1
+        assert [kind for kind in events if kind.startswith("response.mcp_list_tools")] == [
+            "response.mcp_list_tools.in_progress",
+            "response.mcp_list_tools.completed",
+        ]
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_the_conversation_goes_on_from_it(gateway: Gateway, servers: McpServers, route: str) -> None:
+    """By previous_response_id and by the items themselves; the tools are not listed again."""
+    gateway.scenario(says(route, calls=[("math__add", {"first": 2})]), says(route, "It is 3."))
+    asked = body(route, mcp(servers))
+    told = gateway.ask(asked)
+    servers.requests.clear()
+    user = {"role": "user", "content": "and now?"}
+    for more in (
+        {"input": [user], "previous_response_id": told.response["id"]},
+        {"input": [{"role": "user", "content": "go"}, *told.output, user], "store": False},
+    ):
+        scenario = gateway.scenario(says(route, "Done."))
+        again = gateway.ask({**asked, **more}, stream=True)
+        assert kinds(again.output) == ["message"]
+        assert "math__add" in sent(scenario.requests[0]) and "mcp_" + "call" not in sent(scenario.requests[0])
+        assert "It is 3." in sent(scenario.requests[0])
+    assert servers.requests == []
+
+
+def test_another_provider_continues_without_the_tool(gateway: Gateway, servers: McpServers) -> None:
+    gateway.scenario(says("gemini", calls=[("math__add", {"first": 2})]), says("gemini", "It is 3."))
+    told = gateway.ask(body("gemini", mcp(servers)))
+    for route in ROUTES:
+        scenario = gateway.scenario(says(route, "Yes."))
+        gateway.ask(body(route, previous_response_id=told.response["id"]))
+        assert "first" in sent(scenario.requests[0])
+
+
+def test_parallel_calls_and_two_servers_with_the_same_tool(gateway: Gateway, servers: McpServers) -> None:
+    calls: list[tuple[str, Json]] = [
+        ("math__add", {"first": 1}),
+        ("text__add", {"text": "a"}),
+        ("math__slow", {"seconds": 0.2}),
+        ("text__many_100", {}),
+    ]
+    gateway.scenario(says("anthropic", calls=calls), says("anthropic", "Done."))
+    begun = time.monotonic()
+    told = gateway.ask(body("anthropic", mcp(servers), mcp(servers, "/other/mcp", "text")), stream=True)
+    assert time.monotonic() - begun < 2
+    assert [item["output"] for item in told.of("mcp_call")] == ["2", "added a", "late", "one of many"]
+    assert [len(item["tools"]) for item in told.of("mcp_list_tools")] == [7, 101]
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (("math__fails", {}), "Error executing tool fails"),
+        (("math__add", {"first": "many"}), "first"),
+        (("hasty__slow", {}), "did not answer within 0.3 s"),
+    ],
+)
+def test_an_error_is_the_calls_not_the_responses(
+    gateway: Gateway, servers: McpServers, call: tuple[str, Json], said: str
+) -> None:
+    scenario = gateway.scenario(says("ollama", calls=[call]), says("ollama", "Sorry."))
+    tools = (mcp(servers), {"type": "mcp", "server_label": "hasty"})
+    told = gateway.ask(body("ollama", *tools), stream=True)
+    item = told.of("mcp_call")[0]
+    assert (told.response["status"], told.text) == ("completed", "Sorry.")
+    assert (item["status"], item["output"]) == ("failed", None)
+    assert said in json.dumps(item["error"]) and said in sent(scenario.requests[1])
+    assert "response.mcp_call.failed" in [event["type"] for event in told.events]
+
+
+def test_a_large_result_is_cut(gateway: Gateway, servers: McpServers) -> None:
+    scenario = gateway.scenario(says("chat", calls=[("math__large", {})]), says("chat", "Long."))
+    told = gateway.ask(body("chat", mcp(servers)))
+    assert "[Cut here: the result has 5000000 bytes" in told.of("mcp_call")[0]["output"]
+    assert len(scenario.requests[1].body) < 600_000
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_an_image_reaches_the_model(gateway: Gateway, servers: McpServers, route: str) -> None:
+    scenario = gateway.scenario(says(route, calls=[("math__image", {})]), says(route, "Nice."))
+    told = gateway.ask(body(route, mcp(servers)))
+    assert told.of("mcp_call")[0]["output"] == "a picture\n[image: image/png, 48 bytes]"
+    assert PNG in sent(scenario.requests[1])
+
+
+def test_a_name_of_any_length_and_letters(gateway: Gateway, servers: McpServers) -> None:
+    scenario = gateway.scenario(
+        lambda request: says("gemini", calls=[(weird(request), {})]), says("gemini", "Ok.")
+    )
+    told = gateway.ask(body("gemini", mcp(servers)))
+    assert told.of("mcp_call")[0]["name"] == "files.read/" + "x" * 80
+    assert told.of("mcp_call")[0]["output"] == "read"
+    assert len(weird(scenario.requests[0])) <= 64
+
+
+def weird(request: Received) -> str:
+    declared = request.json["tools"][0]["functionDeclarations"]
+    return next(tool["name"] for tool in declared if "files" in tool["name"])
+
+
+def test_the_older_transport(gateway: Gateway, servers: McpServers) -> None:
+    gateway.scenario(says("openai", calls=[("old__shout", {"text": "hey"})]), says("openai", "Done."))
+    told = gateway.ask(body("openai", mcp(servers, "/old/sse", "old")), stream=True)
+    assert told.of("mcp_call")[0]["output"] == "HEY"
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [("/broken/mcp", "500"), ("/locked/mcp", "401"), ("/nothing", "404"), (":1/mcp", "reached")],
+)
+@pytest.mark.parametrize("choice", ["auto", "required"])
+def test_a_server_that_cannot_be_asked(
+    gateway: Gateway, servers: McpServers, path: str, said: str, choice: str
+) -> None:
+    gateway.scenario(says("anthropic", "Without it, then."))
+    tool = {**mcp(servers), "server_url": servers.url + path if path[0] == "/" else "http://127.0.0.1" + path}
+    told = gateway.ask(body("anthropic", tool, tool_choice=choice), stream=True)
+    listed = told.of("mcp_list_tools")[0]
+    assert (told.response["status"], told.text) == ("completed", "Without it, then.")
+    assert (listed["tools"], listed["status"]) == ([], "failed") and said in listed["error"]
+
+
+# --------------------------------------------------------------------------- limits
+
+
+def test_only_allowed_tools_run_whatever_the_model_does(gateway: Gateway, servers: McpServers) -> None:
+    scenario = gateway.scenario(says("chat", calls=[("math__secret", {})]), says("chat", "No?"))
+    told = gateway.ask(body("chat", mcp(servers, allowed_tools=["add"])), stream=True)
+    assert [tool["name"] for tool in told.of("mcp_list_tools")[0]["tools"]] == ["add"]
+    assert "Not to be called" not in sent(scenario.requests[0])
+    assert servers.called == [] and not told.of("mcp_call")
+
+
+def test_read_only_tools(gateway: Gateway, servers: McpServers) -> None:
+    gateway.scenario(says("gemini", "Hi."))
+    told = gateway.ask(body("gemini", mcp(servers, allowed_tools={"read_only": True})))
+    assert [tool["name"] for tool in told.of("mcp_list_tools")[0]["tools"]] == ["add"]
+
+
+def test_a_model_that_always_calls_ends_at_the_limit(gateway: Gateway, servers: McpServers) -> None:
+    scenario = gateway.scenario(says("gemini", calls=[("math__add", {"first": 1})]))
+    told = gateway.ask(body("gemini", mcp(servers)), stream=True)
+    assert told.response["incomplete_details"] == {"reason": "max_tool_calls"}
+    assert len(scenario.requests) == 4 == len(servers.called)
+
+
+def test_max_tool_calls_counts_them(gateway: Gateway, servers: McpServers) -> None:
+    calls: list[tuple[str, Json]] = [("math__add", {"first": 1}), ("math__add", {"first": 2})]
+    gateway.scenario(says("anthropic", calls=calls), says("anthropic", "One is enough."))
+    told = gateway.ask(body("anthropic", mcp(servers), max_tool_calls=1))
+    assert (len(told.of("mcp_call")), len(servers.called), told.text) == (1, 1, "One is enough.")
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_choice_of_the_server_or_of_its_tool(gateway: Gateway, servers: McpServers, route: str) -> None:
+    one = {"type": "mcp", "server_label": "math", "name": "add"}
+    allowed = {"type": "allowed_tools", "mode": "auto", "tools": [one]}
+    forced = (
+        (one, {"type": "mcp", "server_label": "math"}) if route != "ollama" else ()
+    )  # it cannot be forced
+    for choice in (*forced, allowed):
+        scenario = gateway.scenario(says(route, calls=[("math__add", {"first": 1})]), says(route, "Two."))
+        assert gateway.ask(body(route, mcp(servers), tool_choice=choice)).text == "Two."
+        assert "math__add" in sent(scenario.requests[0]) and '"server_label"' not in sent(
+            scenario.requests[0]
+        )
+    gateway.scenario(says(route, calls=[("math__secret", {})]), says(route, "Then not."))
+    told = gateway.ask(body(route, mcp(servers), tool_choice=allowed))
+    assert (told.text, told.of("mcp_call")) == ("Then not.", [])
+
+
+# --------------------------------------------------------------------------- approval
+
+
+@pytest.mark.parametrize("by_id", [True, False])
+@pytest.mark.parametrize("approve", [True, False])
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_call_waits_for_approval(
+    gateway: Gateway, servers: McpServers, route: str, approve: bool, by_id: bool
+) -> None:
+    gateway.scenario(says(route, "May I?", calls=[("math__add", {"first": 2})]))
+    asked = body(route, mcp(servers, require_approval={"never": {"tool_names": ["slow"]}}))
+    told = gateway.ask(asked, stream=True)
+    assert (told.response["status"], servers.called) == ("completed", [])
+    assert kinds(told.output) == ["mcp_list_tools", "message", "mcp_approval_request"]
+    request = told.of("mcp_approval_request")[0]
+    assert (request["name"], json.loads(request["arguments"])) == ("add", {"first": 2})
+    answer = {
+        "type": "mcp_approval_response",
+        "approval_request_id": request["id"],
+        "approve": approve,
+        "reason": None if approve else "too risky",
+    }
+    earlier = [] if by_id else [{"role": "user", "content": "go"}, *told.output]
+    more = {"previous_response_id": told.response["id"]} if by_id else {"store": False}
+    scenario = gateway.scenario(says(route, "Done."))
+    again = gateway.ask({**asked, **more, "input": [*earlier, answer]}, stream=True)
+    seen = sent(scenario.requests[0])
+    assert (again.text, again.response["status"]) == ("Done.", "completed")
+    if approve:
+        assert kinds(again.output) == ["mcp_call", "message"]
+        call = again.of("mcp_call")[0]
+        assert (call["approval_request_id"], call["output"]) == (request["id"], "3")
+        assert servers.called == [("add", (2, 1))] and "math__add" in seen
+    else:
+        assert kinds(again.output) == ["message"]
+        assert servers.called == [] and "did not allow" in seen and "too risky" in seen
+    if by_id:
+        refused = gateway.ask({**asked, "previous_response_id": again.response["id"], "input": [answer]})
+        assert (refused.status, refused.error["param"]) == (400, "input[0].approval_request_id")
+    else:  # the whole history again: what was approved then is not run again
+        gateway.scenario(says(route, "Yes."))
+        later = [*earlier, answer, *again.output, {"role": "user", "content": "sure?"}]
+        assert gateway.ask({**asked, **more, "input": later}).text == "Yes."
+        assert len(servers.called) == approve
+
+
+# --------------------------------------------------------------------------- the operator's servers
+
+
+def test_the_operators_server_by_its_label(gateway: Gateway, servers: McpServers) -> None:
+    gateway.scenario(says("openai", calls=[("ours__add", {"text": "b"})]), says("openai", "Done."))
+    told = gateway.ask(body("openai", {"type": "mcp", "server_label": "ours"}))
+    assert told.of("mcp_call")[0]["output"] == "added b"
+    assert [tool["name"] for tool in told.of("mcp_list_tools")[0]["tools"]] == ["add"]
+    assert TOKEN not in json.dumps(told.response)
+
+
+def test_the_operators_limits_hold(gateway: Gateway, servers: McpServers) -> None:
+    calls: list[tuple[str, Json]] = [("careful__add", {"first": 1}), ("careful__secret", {})]
+    gateway.scenario(says("chat", calls=calls))
+    tool = {"type": "mcp", "server_label": "careful", "require_approval": "never"}
+    told = gateway.ask(body("chat", tool))
+    assert kinds(told.output) == ["mcp_list_tools", "mcp_call", "mcp_approval_request"]
+    assert servers.called == [("add", (1, 1))]
+
+
+@pytest.mark.parametrize(
+    ("tool", "param"),
+    [
+        ({"server_label": "unknown"}, "tools[0].server_url"),
+        ({"server_label": "ours", "authorization": "mine"}, "tools[0].authorization"),
+        ({"server_label": "a", "server_url": "http://169.254.169.254/"}, "tools[0].server_url"),
+        (
+            {"server_label": "a", "server_url": "http://127.0.0.1/", "headers": {"Host": "b"}},
+            "tools[0].headers",
+        ),
+        (
+            {"server_label": "a", "server_url": "http://127.0.0.1/", "headers": {"A": "b\r\nc: d"}},
+            "tools[0].headers",
+        ),
+        (
+            {"server_label": "a", "server_url": "http://127.0.0.1/", "authorization": "a\nb"},
+            "tools[0].authorization",
+        ),
+        (
+            {"server_label": "a", "server_url": "http://127.0.0.1/", "allowed_tools": "add"},
+            "tools[0].allowed_tools",
+        ),
+        (
+            {"server_label": "a", "server_url": "http://127.0.0.1/", "require_approval": "maybe"},
+            "tools[0].require_approval",
+        ),
+    ],
+)
+@pytest.mark.parametrize("route", ["openai", "gemini"])
+def test_what_cannot_be_honoured_names_its_place(
+    gateway: Gateway, route: str, tool: Json, param: str
+) -> None:
+    refused = gateway.ask(body(route, {"type": "mcp", **tool}), stream=True)
+    assert (refused.status, refused.error["param"]) == (400, param)
+
+
+def test_two_of_one_label(gateway: Gateway, servers: McpServers) -> None:
+    refused = gateway.ask(body("gemini", mcp(servers), mcp(servers)))
+    assert (refused.status, refused.error["param"]) == (400, "tools[1].server_label")
+
+
+# --------------------------------------------------------------------------- who calls, and for whom it is remembered
+
+
+def test_a_public_server_is_the_providers_to_call(gateway: Gateway) -> None:
+    tool = {"type": "mcp", "server_label": "docs", "server_url": "https://example.com/mcp"}
+    scenario: Scenario = gateway.scenario(says("openai", "Hi."))
+    gateway.ask(body("openai", tool))
+    assert scenario.requests[0].json["tools"] == [tool]
+    scenario = gateway.scenario(says("anthropic", "Hi."))
+    gateway.ask(body("anthropic", {**tool, "require_approval": "never"}))
+    assert scenario.requests[0].json["mcp_servers"][0]["url"] == "https://example.com/mcp"
+
+
+def test_secrets_are_not_stored(gateway: Gateway, servers: McpServers, server: Server) -> None:
+    gateway.scenario(says("chat", calls=[("math__add", {"first": 1})]), says("chat", "Two."))
+    tool = mcp(servers, "/mcp?key=canary-3", authorization="canary-1", headers={"X-Key": "canary-2"})
+    given = [{"role": "user", "content": "go"}, {"type": "additional_tools", "tools": [tool]}]
+    gateway.ask(body("chat", tool))
+    assert "canary" not in repr(server.last_record)
+    gateway.scenario(says("openai", "Hi."))
+    gateway.ask({"model": MODELS["openai"], "input": given})
+    assert "canary-1" not in repr(server.last_record) and "canary-2" not in repr(server.last_record)
