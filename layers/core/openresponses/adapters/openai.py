@@ -42,11 +42,8 @@ from .base import (
     Turn,
     UpstreamRequest,
     Usage,
-    usage_of,
 )
 from .failures import failure, read_failure
-from .messages import logprobs_of
-from .shapes import EVENTS
 
 ENCRYPTED_REASONING = "reasoning.encrypted_content"
 
@@ -276,7 +273,7 @@ class ResponsesReader:
         if handler := HANDLERS.get(kind):
             return handler(self, data)
         item = self._items.get(data.get("output_index", -1))
-        if item and item.kind not in OWN_KINDS and kind in EVENTS:
+        if item and item.kind not in OWN_KINDS:
             fields = {name: value for name, value in data.items() if name not in NUMBERING}
             return (HostedItemEvent(data["output_index"], kind, fields),)
         return ()
@@ -343,7 +340,12 @@ class ResponsesReader:
 
     def _usage(self, response: Json) -> Iterator[Delta]:
         if usage := response.get("usage"):
-            yield usage_of(_read_usage, usage)
+            yield Usage(
+                usage.get("input_tokens") or 0,
+                usage.get("output_tokens") or 0,
+                (usage.get("input_tokens_details") or {}).get("cached_tokens") or 0,
+                (usage.get("output_tokens_details") or {}).get("reasoning_tokens") or 0,
+            )
 
     # ---------------------------------------------------------------- items
 
@@ -417,7 +419,7 @@ class ResponsesReader:
     def _on_text(self, data: Json) -> Iterable[Delta]:
         delta = data["delta"]
         self._part(data, "content", "content_index").sent += len(delta)
-        return (TextDelta(delta, logprobs_of(data.get("logprobs"))),)
+        return (TextDelta(delta, data.get("logprobs") or None),)
 
     def _on_refusal(self, data: Json) -> Iterable[Delta]:
         delta = data["delta"]
@@ -473,30 +475,16 @@ class ResponsesReader:
 
 # Content and summary parts: their text as a delta.
 PART_DELTAS: dict[Any, Callable[[str, Json], Delta]] = {
-    "output_text": lambda text, part: TextDelta(text, logprobs_of(part.get("logprobs"))),
+    "output_text": lambda text, part: TextDelta(text, part.get("logprobs") or None),
     "refusal": lambda text, part: RefusalDelta(text),
     "summary_text": lambda text, part: ReasoningDelta(text),
     "reasoning_text": lambda text, part: ReasoningDelta(text, raw=True),
 }
 # What an item must have, and OpenAI leaves out while it is in progress.
-LACKING: dict[str, Json] = {
-    "image_generation_call": {"result": None},
-    "code_interpreter_call": {"code": None, "container_id": None},
-    "file_search_call": {"queries": []},
-}
+LACKING: dict[str, Json] = {"image_generation_call": {"result": None}}
 OWN_KINDS = frozenset({"message", "reasoning", *CALLS})
 # What the assembler numbers and names anew; `obfuscation` only hides the length of a delta on the wire.
 NUMBERING = frozenset({"type", "sequence_number", "item_id", "output_index", "obfuscation"})
-
-
-def _read_usage(usage: Json) -> Usage:
-    return Usage(
-        usage.get("input_tokens") or 0,
-        usage.get("output_tokens") or 0,
-        (usage.get("input_tokens_details") or {}).get("cached_tokens") or 0,
-        (usage.get("output_tokens_details") or {}).get("reasoning_tokens") or 0,
-    )
-
 
 Handler = Callable[[ResponsesReader, Json], Iterable[Delta]]
 HANDLERS: dict[Any, Handler] = {
