@@ -330,16 +330,35 @@ def test_text_of_the_wrong_type_fails_the_turn(
     assert (refused.status, refused.error["code"]) == (502, "provider_invalid_response")
 
 
-@pytest.mark.parametrize(
-    ("value", "instead"), [(b'"prompt_eval_count": 11', b'"prompt_eval_count": "many"'),
-                           (b'"eval_count": 7', b'"eval_count": -7')]
-)  # fmt: skip
-def test_counts_that_are_none_are_left_out(gateway: Gateway, value: bytes, instead: bytes) -> None:
-    answer = says("ollama", "Hello")
-    assert value in answer.body
-    gateway.scenario(Answer(answer.body.replace(value, instead), content_type=answer.content_type))
-    told = gateway.ask({"model": MODELS["ollama"], "input": "hi"}, stream=True)
-    assert (told.text, told.response["status"], told.response["usage"]) == ("Hello", "completed", None)
+COUNTS = {  # where a dialect says what it counted, and a count in it
+    "anthropic": (b'"output_tokens": 7', b'"usage": {'),
+    "gemini": (b'"promptTokenCount": 11', b'"usageMetadata": {'),
+    "ollama": (b'"prompt_eval_count": 11', b""),
+    "chat": (b'"completion_tokens": 7', b'"usage": {'),
+    "openai": (b'"input_tokens": 11', b'"usage": {'),
+}
+
+
+@pytest.mark.parametrize("instead", ["text", "negative", "list", "no object"])
+@pytest.mark.parametrize("dialect", COUNTS)
+def test_counts_that_are_none_are_left_out(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture, dialect: str, instead: str
+) -> None:
+    """They are said beside the content: the answer is whole without them."""
+    count, usage = COUNTS[dialect]
+    name = count.partition(b":")[0]
+    wrong = {"text": name + b': "many"', "negative": name + b": -7", "list": name + b": [7]"}
+    answer = says(dialect, "Hello")
+    assert count in answer.body
+    body = answer.body.replace(count, wrong.get(instead, count))
+    if instead == "no object" and usage:
+        body = body.replace(usage, usage[:-1] + b'["many"], "was": {')
+    gateway.scenario(Answer(body, content_type=answer.content_type))
+    told = gateway.ask({"model": MODELS[dialect], "input": "hi"}, stream=True)
+    assert (told.text, told.response["status"]) == ("Hello", "completed")
+    if instead != "no object" or usage:
+        assert told.response["usage"] is None
+        assert caplog.text.count("a value of the wrong type in Usage") == 1
 
 
 def test_a_model_name_that_is_none_is_left_out(gateway: Gateway) -> None:

@@ -32,6 +32,7 @@ from .base import (
     UpstreamRequest,
     Usage,
     provider_error,
+    usage_of,
 )
 from .messages import (
     Message,
@@ -431,9 +432,12 @@ class BedrockReader:
 
     def _on_metadata(self, data: Json) -> Iterator[Delta]:
         if used := data.get("usage"):
-            cached = used.get("cacheReadInputTokens") or 0
-            written = used.get("cacheWriteInputTokens") or 0
-            yield Usage(used.get("inputTokens", 0) + cached + written, used.get("outputTokens", 0), cached)
+            yield usage_of(_usage, used)
+
+
+def _usage(used: Json) -> Usage:
+    cached, written = used.get("cacheReadInputTokens") or 0, used.get("cacheWriteInputTokens") or 0
+    return Usage(used.get("inputTokens", 0) + cached + written, used.get("outputTokens", 0), cached)
 
 
 HANDLERS = {

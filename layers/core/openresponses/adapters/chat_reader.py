@@ -26,6 +26,7 @@ from .base import (
     Started,
     TextDelta,
     Usage,
+    usage_of,
 )
 from .failures import failure
 from .messages import dump, logprobs_of
@@ -99,7 +100,7 @@ class ChatReader:
             or (choices and choices[0].get("usage"))
         )
         if usage:
-            yield read_usage(usage)
+            yield usage_of(read_usage, usage)
 
     def whole(self, data: Any) -> Iterator[Delta]:
         choices = data.get("choices") if isinstance(data, dict) else None
@@ -352,6 +353,8 @@ def read_usage(usage: Json) -> Usage:
         or usage.get("prompt_cache_hit_tokens")
     )
     reasoning = details.get("reasoning_tokens") or usage.get("reasoning_tokens") or 0
+    if prompt < 0 or completion < 0:
+        raise ValueError("negative counts")
     left_out = max((usage.get("total_tokens") or 0) - prompt - completion, 0)
     return Usage(prompt, completion + left_out, cached or 0, max(reasoning, left_out))
 

@@ -13,7 +13,19 @@ from typing import Protocol, runtime_checkable
 
 import httpx
 
-from ..adapters.base import Adapter, Delta, Failed, Finished, Json, Reader, Turn, UpstreamRequest, Usage
+from ..adapters.base import (
+    UNKNOWN_USAGE,
+    Adapter,
+    Delta,
+    Failed,
+    Finished,
+    Json,
+    Reader,
+    Turn,
+    UpstreamRequest,
+    Usage,
+    provider_error,
+)
 from ..catalog import Provider
 from ..protocol.errors import ApiError
 from ..routing import Endpoint
@@ -85,6 +97,7 @@ class UpstreamSample:
         self._chunks: AsyncIterator[bytes] | None = None
         self._decoder: Decoder | None = None
         self._finished = self._failed = self._done = False
+        self._left_out: set[type] = set()  # kinds of deltas, said in the log
 
     async def aclose(self) -> None:
         if self._answer:
@@ -256,9 +269,12 @@ class UpstreamSample:
         """The deltas up to the first one of wrong content, which fails the turn; without what is wrong beside it."""
         wrong = next(place for place, delta in enumerate(deltas) if not WELL_FORMED[type(delta)](delta))
         kind = type(deltas[wrong])
-        log.warning("%s: a value of the wrong type in %s", self._provider.name, kind.__name__)
+        if kind not in self._left_out:
+            log.warning("%s: a value of the wrong type in %s", self._provider.name, kind.__name__)
+        self._left_out.add(kind)
         if kind in BESIDE_CONTENT:
-            return self._checked(deltas[:wrong] + deltas[wrong + 1 :])
+            instead: list[Delta] = [UNKNOWN_USAGE] if kind is Usage else []
+            return self._checked(deltas[:wrong] + instead + deltas[wrong + 1 :])
         return [*deltas[:wrong], self._unreadable("a value of the wrong type")]
 
     def _end(self) -> list[Delta]:
@@ -368,7 +384,11 @@ def _is_content(delta: Delta) -> bool:
 
 def explained(adapter: Adapter, answer: Answer, body: bytes) -> ApiError:
     """A provider's error reply, as ours."""
-    error = adapter.explain(answer.status, body)
+    try:
+        error = adapter.explain(answer.status, body)
+    except MISREAD as raised:
+        log.warning("an error reply that cannot be read", exc_info=without_text(raised))
+        error = provider_error(answer.status, "")
     if error.retry_after is None:
         error.retry_after = seconds_of(answer.headers.get("retry-after"))
     return error

@@ -37,6 +37,7 @@ from ..base import (
     ToolCallStarted,
     Turn,
     Usage,
+    usage_of,
 )
 from . import errors, hosted, schema, unwrap
 from .request import answer_plan
@@ -105,10 +106,11 @@ class MessageReader:
         message = data["message"]
         self._blocks, self._usage = {}, {}
         self._stop = message.get("stop_reason")
-        usage = message.get("usage") or {}
+        usage = message.get("usage")
+        tier = usage.get("service_tier") if isinstance(usage, dict) else None
         self._container(message)
-        yield Started(message.get("model"), SERVICE_TIERS.get(usage.get("service_tier") or ""))
-        yield from self._count(usage)
+        yield Started(message.get("model"), SERVICE_TIERS.get(str(tier)))
+        yield usage_of(self._count, usage or {})
         # A continued code execution says its calls here, and in no block of their own.
         for index, block in enumerate(message.get("content") or ()):
             yield from self._block_start({"index": index, "content_block": block})
@@ -129,7 +131,7 @@ class MessageReader:
         delta = data.get("delta") or {}
         self._stop = delta.get("stop_reason") or self._stop
         self._container(delta)
-        yield from self._count(data.get("usage") or {})
+        yield usage_of(self._count, data.get("usage") or {})
         if self._stop == "refusal":
             yield RefusalDelta((delta.get("stop_details") or {}).get("explanation") or REFUSED)
 
@@ -172,7 +174,7 @@ class MessageReader:
     def _container(self, said: Json) -> None:
         self.container = (said.get("container") or {}).get("id") or self.container
 
-    def _count(self, usage: Json) -> Iterator[Delta]:
+    def _count(self, usage: Json) -> Usage:
         """Usage is cumulative; what an event does not say stays as it was."""
         for key in USAGE_KEYS:
             if usage.get(key) is not None:
@@ -183,7 +185,7 @@ class MessageReader:
         counts = self._usage
         cached = counts.get("cache_read_input_tokens", 0)
         total = counts.get("input_tokens", 0) + cached + counts.get("cache_creation_input_tokens", 0)
-        yield Usage(total, counts.get("output_tokens", 0), cached, counts.get("thinking_tokens", 0))
+        return Usage(total, counts.get("output_tokens", 0), cached, counts.get("thinking_tokens", 0))
 
 
 HANDLERS = {

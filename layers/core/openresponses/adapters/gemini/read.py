@@ -29,6 +29,7 @@ from ..base import (
     Turn,
     Usage,
     redact,
+    usage_of,
 )
 from ..messages import dump
 from ..tools import CallReader, ToolTable
@@ -86,10 +87,11 @@ class GeminiReader:
         usage = data.get("usageMetadata")
         if not self._started:
             self._started = True
-            tier = SERVICE_TIERS.get(str((usage or {}).get("serviceTier", "")).lower())
-            out.append(Started(data.get("modelVersion"), tier))
-        if usage and ("promptTokenCount" in usage or "candidatesTokenCount" in usage):
-            out.append(_usage(usage))
+            tier = usage.get("serviceTier") if isinstance(usage, dict) else None
+            out.append(Started(data.get("modelVersion"), SERVICE_TIERS.get(str(tier).lower())))
+        counted = not isinstance(usage, dict) or "promptTokenCount" in usage or "candidatesTokenCount" in usage
+        if usage and counted:
+            out.append(usage_of(_usage, usage))
         for candidate in (data.get("candidates") or ())[:1]:
             self._candidate(candidate, out)
         if (data.get("promptFeedback") or {}).get("blockReason"):
@@ -302,7 +304,7 @@ class GeminiReader:
             self._group.pop()
         self._enter_group(part, out)
         result = part["codeExecutionResult"]
-        key = next(key for key, item in self._hosted.items() if item["type"] == "code_interpreter_call")
+        key = [key for key, item in self._hosted.items() if item["type"] == "code_interpreter_call"][0]  # noqa: RUF015
         item = self._hosted.pop(key)
         failed = result.get("outcome") not in (None, "OUTCOME_OK")
         outputs = [{"type": "logs", "logs": result["output"]}] if result.get("output") else []
