@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from ..protocol.errors import ApiError
+from ..protocol.errors import ApiError, quoted
 from .base import (
     Annotation,
     Delta,
@@ -179,7 +179,7 @@ class ChatReader:
         elif kind == "image_url":
             yield from self._image(part)
         elif kind != "reference":
-            yield unreadable(f"a part of type {kind!r:.80}")
+            yield unreadable(f"a part of a type {quoted(str(kind))}")
 
     def _say(self, text: str, logprobs: Json | None) -> Iterator[Delta]:
         if not text:
@@ -289,7 +289,7 @@ class ChatReader:
         yield from self._thought()
         if code := FAILURES.get(finish):
             error = choice.get("error")
-            fallback = ApiError(code, f"The provider ended its answer with {finish!r}.")
+            fallback = ApiError(code, f"The provider ended its answer with a reason {quoted(str(finish))}.")
             yield Failed(failure(200, {"error": error}) if error else fallback)
             return
         yield from self._cite_sources()

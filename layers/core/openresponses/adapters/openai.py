@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from ..protocol.errors import ApiError
+from ..protocol.errors import ApiError, quoted
 from ..protocol.state import seal
 from .base import (
     Annotation,
@@ -44,6 +44,8 @@ from .base import (
     Usage,
 )
 from .failures import failure, read_failure
+from .messages import logprobs_of
+from .shapes import EVENTS
 
 ENCRYPTED_REASONING = "reasoning.encrypted_content"
 
@@ -273,7 +275,7 @@ class ResponsesReader:
         if handler := HANDLERS.get(kind):
             return handler(self, data)
         item = self._items.get(data.get("output_index", -1))
-        if item and item.kind not in OWN_KINDS:
+        if item and item.kind not in OWN_KINDS and kind in EVENTS:
             fields = {name: value for name, value in data.items() if name not in NUMBERING}
             return (HostedItemEvent(data["output_index"], kind, fields),)
         return ()
@@ -419,7 +421,7 @@ class ResponsesReader:
     def _on_text(self, data: Json) -> Iterable[Delta]:
         delta = data["delta"]
         self._part(data, "content", "content_index").sent += len(delta)
-        return (TextDelta(delta, data.get("logprobs") or None),)
+        return (TextDelta(delta, logprobs_of(data.get("logprobs"))),)
 
     def _on_refusal(self, data: Json) -> Iterable[Delta]:
         delta = data["delta"]
@@ -463,7 +465,7 @@ class ResponsesReader:
         text = part.get("refusal" if kind == "refusal" else "text") or ""
         rest = text[state.sent :]
         if kind not in PART_DELTAS:
-            message = f"{self._provider} sent content of type {kind!r:.80}, which has no place in a response."
+            message = f"{self._provider} sent content of a type {quoted(str(kind))}, which has no place in a response."
             yield Failed(ApiError("provider_invalid_response", message))
             return
         if rest or not state.sent:
@@ -475,13 +477,17 @@ class ResponsesReader:
 
 # Content and summary parts: their text as a delta.
 PART_DELTAS: dict[Any, Callable[[str, Json], Delta]] = {
-    "output_text": lambda text, part: TextDelta(text, part.get("logprobs") or None),
+    "output_text": lambda text, part: TextDelta(text, logprobs_of(part.get("logprobs"))),
     "refusal": lambda text, part: RefusalDelta(text),
     "summary_text": lambda text, part: ReasoningDelta(text),
     "reasoning_text": lambda text, part: ReasoningDelta(text, raw=True),
 }
 # What an item must have, and OpenAI leaves out while it is in progress.
-LACKING: dict[str, Json] = {"image_generation_call": {"result": None}}
+LACKING: dict[str, Json] = {
+    "image_generation_call": {"result": None},
+    "code_interpreter_call": {"code": None, "container_id": None},
+    "file_search_call": {"queries": []},
+}
 OWN_KINDS = frozenset({"message", "reasoning", *CALLS})
 # What the assembler numbers and names anew; `obfuscation` only hides the length of a delta on the wire.
 NUMBERING = frozenset({"type", "sequence_number", "item_id", "output_index", "obfuscation"})

@@ -11,9 +11,33 @@ from collections.abc import Callable
 from typing import Any
 
 from ..adapters import base
+from ..adapters.shapes import ANNOTATIONS, EVENTS, ITEMS, Shape
+
+Json = dict[str, Any]
+NUMBER = (int, float)
 
 
-def _has_text(delta: base.TextDelta | base.RefusalDelta | base.ReasoningDelta | base.ToolCallDelta) -> bool:
+def _fits(value: Json, shape: Shape | None) -> bool:
+    return shape is not None and all(type(value.get(name)) in kinds for name, kinds in shape.items())
+
+
+def _text(delta: base.TextDelta) -> bool:
+    return type(delta.text) is str and (delta.logprobs is None or all(map(_logprob, delta.logprobs)))
+
+
+def _logprob(entry: Any) -> bool:
+    return (
+        type(entry) is dict
+        and type(entry.get("token")) is str
+        and type(entry.get("logprob")) in NUMBER
+        and type(entry.get("bytes")) is list
+        and all(type(byte) is int for byte in entry["bytes"])
+        and type(entry.get("top_logprobs", [])) is list
+        and all(map(_logprob, entry.get("top_logprobs", ())))
+    )
+
+
+def _has_text(delta: base.RefusalDelta | base.ReasoningDelta | base.ToolCallDelta) -> bool:
     return type(delta.text) is str
 
 
@@ -30,7 +54,13 @@ def _call(call: base.ToolCallStarted) -> bool:
 
 
 def _item(delta: base.HostedItemStarted | base.HostedItemEnded) -> bool:
-    return type(delta.item) is dict and type(delta.item.get("type")) is str
+    kind = delta.item.get("type") if type(delta.item) is dict else None
+    return type(kind) is str and _fits(delta.item, ITEMS.get(kind))
+
+
+def _annotation(delta: base.Annotation) -> bool:
+    kind = delta.annotation.get("type") if type(delta.annotation) is dict else None
+    return type(kind) is str and _fits(delta.annotation, ANNOTATIONS.get(kind))
 
 
 def _usage(usage: base.Usage) -> bool:
@@ -45,9 +75,9 @@ def _always(_: base.Delta) -> bool:
 WELL_FORMED: dict[type, Callable[[Any], bool]] = {
     base.Started: lambda delta: _text_or_none(delta.model) and _text_or_none(delta.service_tier),
     base.MessageStarted: lambda delta: _text_or_none(delta.phase),
-    base.TextDelta: _has_text,
+    base.TextDelta: _text,
     base.RefusalDelta: _has_text,
-    base.Annotation: lambda delta: type(delta.annotation) is dict,
+    base.Annotation: _annotation,
     base.ReasoningDelta: _has_text,
     base.ProviderState: lambda delta: type(delta.payload) in (dict, str),
     base.PartEnd: _always,
@@ -55,7 +85,7 @@ WELL_FORMED: dict[type, Callable[[Any], bool]] = {
     base.ToolCallStarted: _call,
     base.ToolCallDelta: _has_text,
     base.HostedItemStarted: _item,
-    base.HostedItemEvent: lambda delta: type(delta.type) is str and type(delta.fields) is dict,
+    base.HostedItemEvent: lambda delta: _fits(delta.fields, EVENTS.get(delta.type)),
     base.HostedItemEnded: _item,
     base.Usage: _usage,
     base.Finished: _always,

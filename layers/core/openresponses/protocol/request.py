@@ -169,13 +169,13 @@ def validation_error(error: ValidationError, value: Json) -> ApiError:
         if given.get("type") is None:
             return _missing(f"{path}.type")
         path = f"{path}.type"
+        if not isinstance(given["type"], str):
+            return ApiError("invalid_type", f"Invalid type for '{path}': expected a string.", param=path)
         return ApiError(
             "invalid_value",
             f"Invalid value for '{path}': a type {quoted(given['type'])} is not supported.",
             param=path,
         )
-        if not isinstance(given["type"], str):
-            return ApiError("invalid_type", f"Invalid type for '{path}': expected a string.", param=path)
     code = "invalid_type" if kind.endswith("_type") else "invalid_value"
     return ApiError(code, f"Invalid value for '{path}': {details['msg']}.", param=path)
 
@@ -201,13 +201,13 @@ def _walk(location: tuple[int | str, ...], value: Any) -> tuple[list[int | str],
 def _path(steps: list[int | str]) -> str:
     path = ""
     for step in steps:
+        if isinstance(step, str) and not PLAIN.fullmatch(step):  # a key of the client's own
+            break
         path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
     return path or "body"
 
 
 def _check_presence(request: Json) -> None:
-        if isinstance(step, str) and not PLAIN.fullmatch(step):  # a key of the client's own
-            break
     if not request.get("model"):
         raise _missing("model")
     if request.get("generate") is False:  # a prewarm may come before there is anything to say
