@@ -24,8 +24,19 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..adapters.base import Delta, Finished, HostedItemEnded, Turn
+from ..adapters.base import (
+    Annotation,
+    Delta,
+    Finished,
+    HostedItemEnded,
+    ItemEnd,
+    MessageStarted,
+    PartEnd,
+    TextDelta,
+    Turn,
+)
 from ..protocol.errors import ApiError
+from ..store.base import StoreUnavailable
 from .faults import as_api_error, without_text
 
 if TYPE_CHECKING:
@@ -88,8 +99,17 @@ class TurnContext:
         return self.usage_of() if self.usage_of else None
 
     def add(self, item: Json) -> None:
-        """Puts a whole item, without an id, into the output, behind what is there."""
-        self.added.append(HostedItemEnded(("added", id(item)), {"status": "completed", **item}))
+        """Puts a whole item into the output, behind what is there, under an id of its own. A message's parts are its
+        texts; reasoning and calls of the client's tools are the model's alone (ValueError)."""
+        if item["type"] in ("reasoning", "function_call", "custom_tool_call"):
+            raise ValueError(f"an item of type {item['type']} cannot be added")
+        if item["type"] != "message":
+            self.added.append(HostedItemEnded(("added", id(item)), {"status": "completed", **item}))
+            return
+        self.added.append(MessageStarted())
+        for part in item["content"]:
+            self.added += [TextDelta(part["text"]), *map(Annotation, part.get("annotations", ())), PartEnd()]
+        self.added.append(ItemEnd())
 
     def answer_with(self, output: list[Json]) -> None:
         """In before_turn: these items, ids included, are the answer, and no provider is asked. Raises ValueError for
@@ -181,7 +201,10 @@ class Hooks:
         for on_event in self._watchers:
             seen: list[Delta] = []
             for delta in deltas:
-                kept = on_event(self.context, delta)
+                try:
+                    kept = on_event(self.context, delta)
+                except asyncio.CancelledError:  # of its own: nothing has been waited for
+                    raise failure() from None
                 if kept is None:
                     continue
                 seen.append(kept)
@@ -211,9 +234,16 @@ class Hooks:
             if name == "after_turn":
                 log.error("%s.after_turn: %s", type(middleware).__name__, error.code)
             raise
+        except StoreUnavailable as error:
+            raise as_api_error(error) from None
         except Exception as error:
             log.error("%s.%s failed", type(middleware).__name__, name, exc_info=without_text(error))
-            raise as_api_error(error) from None
+            raise failure() from None
+
+
+def failure() -> ApiError:
+    """What the client is told of a middleware's own fault."""
+    return ApiError("server_error", "The gateway failed; the request id leads to its log.")
 
 
 async def to_its_end(hook: Coroutine[Any, Any, Any]) -> None:

@@ -1,0 +1,74 @@
+"""Middlewares of an operator's own, for the tests."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+from openresponses.adapters.base import Delta, Finished, TextDelta, Turn
+from openresponses.engine.middleware import TurnContext
+from openresponses.protocol.errors import ApiError
+
+ENDS: list[tuple[str, str, dict[str, Any] | None]] = []  # id, status and usage of every turn that ended
+
+
+class Recorder:
+    """Notes every end."""
+
+    async def after_turn(self, turn: TurnContext) -> None:
+        ENDS.append((turn.response["id"], turn.status, turn.usage))
+
+
+class Shouter:
+    """Uses every hook, with an option of its own."""
+
+    def __init__(self, greeting: str, model: str = "echo") -> None:
+        self.greeting = greeting
+        self.model = model
+
+    async def before_turn(self, turn: TurnContext) -> None:
+        turn.request["model"] = self.model
+        turn.request["metadata"] = {"greeting": self.greeting}
+        turn.headers["x-greeting"] = self.greeting
+
+    async def before_sample(self, turn: TurnContext, sample: Turn) -> None:
+        said = {"type": "input_text", "text": self.greeting}
+        sample.input = [*sample.input, {"type": "message", "role": "user", "content": [said]}]
+
+    def on_event(self, turn: TurnContext, delta: Delta) -> Delta | None:
+        if isinstance(delta, TextDelta):
+            return None if "drop" in delta.text else replace(delta, text=delta.text.upper())
+        return delta
+
+    async def after_sample(self, turn: TurnContext) -> None:
+        assert turn.usage and turn.route
+        text = {"type": "output_text", "text": "by shouter"}
+        turn.add({"type": "web_search_call", "action": {"type": "search", "query": "shouters"}})
+        turn.add({"type": "message", "role": "assistant", "content": [text]})
+
+
+class Broken:
+    """Fails in the hook that it is told to fail in, in the way that it is told."""
+
+    def __init__(self, hook: str, way: str) -> None:
+        self.way = way
+        setattr(self, hook, self.fail_at_once if hook == "on_event" else self.fail)
+
+    async def fail(self, *_: Any) -> None:
+        if self.way == "hangs":
+            await asyncio.sleep(60)
+        self.fail_at_once()
+
+    def fail_at_once(self, *_: Any) -> Delta:
+        if self.way == "stops":
+            return Finished("content_filter")
+        if self.way == "typed":
+            raise ApiError("permission_denied", "Not today.")
+        if self.way == "cancels":
+            raise asyncio.CancelledError
+        raise ValueError("yranac-a-fo"[::-1])
+
+
+def not_a_class() -> None:
+    """What a row may not name."""

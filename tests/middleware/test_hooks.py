@@ -1,0 +1,161 @@
+"""What a middleware may do to a turn, and what becomes of a turn when one fails."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from openresponses.http.app import create_app
+from openresponses.secrets import EnvironmentSecrets
+from openresponses.settings import Settings, SettingsError
+from openresponses.store.sqlite import SQLiteStore
+
+from ..support.provider import Provider
+from ..support.sockets import Socket
+from ..support.speech import MODELS, says
+from .conftest import HOOKS, NewTenant
+from .own import ENDS
+
+
+CODES = {
+    "raises": (500, "server_error"),
+    "typed": (403, "permission_denied"),
+    "cancels": (500, "server_error"),
+}
+
+
+def ends_of(response_id: str) -> list[str]:
+    return [status for id, status, _ in ENDS if id == response_id]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_every_hook_of_an_operators_own(tenant: NewTenant, provider: Provider, stream: bool) -> None:
+    """It changes model and metadata, adds to the input and the output, and to what is said in between."""
+    told = tenant("own").ask(model="no-such-model", input="say drop it", stream=stream)
+    assert told.headers["x-greeting"] == "hi there"
+    assert told.headers["x-openresponses-route"] == "echo/echo"
+    assert told.response["model"] == "echo" and told.response["metadata"] == {"greeting": "hi there"}
+    assert "HI THERE" in told.text and told.text.endswith("BY SHOUTER") and "drop" not in told.text.lower()
+    assert ends_of(told.response["id"]) == ["completed"]
+    stored = httpx.get(
+        f"{tenant('own').server.url}/v1/responses/{told.response['id']}", headers=tenant("own").headers
+    )
+    assert stored.json() == told.response
+    told_ids = [item["id"] for item in told.output]
+    assert len(set(told_ids)) == len(told_ids)
+
+
+FAULTS = [
+    *((hook, way, stream) for hook in HOOKS for way in CODES for stream in (False, True)),
+    *((hook, "hangs", False) for hook in ("before_turn", "after_turn")),
+]
+
+
+@pytest.mark.parametrize(("hook", "way", "stream"), FAULTS)
+def test_a_failing_hook_is_one_typed_error(
+    tenant: NewTenant, provider: Provider, hook: str, way: str, stream: bool
+) -> None:
+    """But after_turn, which cannot change what was answered."""
+    status, code = CODES.get(way, (500, "server_error"))
+    provider.play(says("openai", "Hello."))
+    begun = time.monotonic()
+    told = tenant(f"{hook.replace('_', '-')}-{way}").ask(model=MODELS["openai"], stream=stream)
+    assert time.monotonic() - begun < 2
+    if hook == "after_turn":
+        assert told.response["status"] == "completed" and told.text == "Hello."
+    elif told.status == 200:
+        assert stream and hook in ("on_event", "after_sample")
+        assert told.response["status"] == "failed" and told.response["error"]["code"] == code
+        assert ends_of(told.response["id"]) == ["failed"]
+    else:
+        assert (told.status, told.error["code"]) == (status, code)
+        assert "canary" not in json.dumps(told.error)
+
+
+def test_on_event_may_end_the_answer(tenant: NewTenant, provider: Provider) -> None:
+    provider.play(says("anthropic", "Hello."))
+    told = tenant("on-event-stops").ask(model=MODELS["anthropic"], stream=True)
+    assert told.response["status"] == "incomplete"
+    assert told.response["incomplete_details"] == {"reason": "content_filter"}
+    assert told.output == []
+
+
+def test_the_end_is_told_of_every_turn(tenant: NewTenant, provider: Provider) -> None:
+    """Refused, failed, incomplete; before the client has its last byte."""
+    someone = tenant("anyone")
+    before = len(ENDS)
+    assert someone.ask(model="nothing/like-it").status == 404
+    assert someone.ask(previous_response_id="resp_" + "0" * 32).status == 404
+    provider.play()
+    assert someone.ask(model=MODELS["openai"]).status == 502
+    told = someone.ask(max_output_tokens=16, input="/incomplete one two three")
+    assert [status for _, status, _ in ENDS[before:]] == [
+        "refused",
+        "refused",
+        "failed",
+        told.response["status"],
+    ]
+
+
+def test_over_a_websocket(tenant: NewTenant) -> None:
+    someone = tenant("own")
+    with Socket(someone.server.url, headers=someone.headers) as socket:
+        turn = socket.ask(model="gone", input="Hello")
+        assert "HI THERE" in turn.text
+        assert ends_of(turn.response["id"]) == ["completed"]
+    refused = tenant("before-turn-typed")
+    with Socket(refused.server.url, headers=refused.headers) as socket:
+        assert socket.ask(model="echo", input="Hello").refusal == (403, "permission_denied", None)
+
+
+def test_content_never_reaches_the_log(tenant: NewTenant, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        told = tenant("logged", "key1").ask(input="canary-input", model="echo")
+        tenant("before-turn-raises").ask()
+    lines = [record.getMessage() for record in caplog.records if "middleware" in record.name]
+    begins, ends = (line for line in lines if told.response["id"] in line)
+    assert "logged (key key1)" in begins and "bytes #" in begins
+    assert "completed" in ends and "echo/echo" in ends
+    assert "canary" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ('use = "budgets"', "use: must be one of request_log, budget"),
+        ("", "give this or python"),
+        ('use = "budget"\npython = "a:B"', "give this or python"),
+        ('use = "budget"', "tokens_per_day: give this"),
+        ('use = "budget"\ntokens_per_day = 0', "tokens_per_day: must be a whole number above 0"),
+        ('use = "budget"\ntokens_per_day = true', "tokens_per_day: must be a whole number above 0"),
+        ('use = "budget"\ncost_per_day = -1', "cost_per_day: must be an amount"),
+        ('use = "budget"\ntokens_per_day = 1\nper = "day"', "per: must be tenant or key"),
+        ('use = "budget"\ntokens_per_day = 1\nunpriced = "yes"', "unpriced: must be refuse or free"),
+        ('use = "budget"\ntoken = 1', "token: unknown; the options are tokens_per_day"),
+        ('use = "rate_limit"', "requests_per_minute: is missing"),
+        ('use = "models"\nallow = "echo"', "allow: must be a list"),
+        ('use = "models"\nallow = []', "allow: must be a list"),
+        ('use = "content_filter"\ninput = ["("]', "input: '(' is no regular expression"),
+        ('use = "content_filter"', "give patterns"),
+        ('use = "response_cache"\nseconds = 0', "seconds: must be"),
+        ('use = "request_log"\nlevel = "LOUD"', "level: must be one of"),
+        ('use = "request_log"\ntenants = ["A"]', "tenants: must be a list"),
+        ('python = "no.such:Thing"', "cannot be imported"),
+        ('python = "tests.middleware.own:Nothing"', "cannot be imported"),
+        ('python = "tests.middleware.own:not_a_class"', "is not a class"),
+        ('python = "tests.middleware.own:Shouter"', "greeting: is missing"),
+        ('python = "tests.middleware.own:Shouter"\ngreeting = "x"\nfoo = 1', "foo: unknown"),
+    ],
+)
+def test_a_wrong_row_ends_the_start(tmp_path: Path, row: str, said: str) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f"[[middleware]]\n{row}\n")
+    settings = Settings.load({}, config_path=str(config))
+    with pytest.raises(SettingsError) as caught:
+        create_app(settings, SQLiteStore(":memory:", 60), EnvironmentSecrets({}))
+    assert "[[middleware]] number 1" in str(caught.value) and said in str(caught.value)
+    assert "\n" not in str(caught.value)
