@@ -16,7 +16,7 @@ PATH313 := $(addsuffix :,$(firstword $(wildcard $(HOME)/.pyenv/versions/3.13.*/b
 
 CODE := $(wildcard layers/core/openresponses layers/runtime functions scripts tests)
 
-.PHONY: help setup setup-run run test test-slow test-clients test-clients-python clients-python clients-js check format docs lock sam-venv build deploy local-aws verify-aws clean
+.PHONY: help setup setup-run run test test-slow test-clients test-clients-python clients-python clients-js soak check format docs lock sam-venv build deploy local-aws verify-aws clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -49,6 +49,9 @@ test-clients-python: clients-python ## the same with the Python clients only
 
 test-slow: setup ## run all tests: full cuts, real durations
 	@$(BIN)/python -m pytest $(ARGS)
+
+soak: setup ## load, failing providers, vanishing clients, 30 s (ARGS="--seconds 300", ARGS=--lambda)
+	@$(BIN)/python -m tests.soak $(ARGS)
 
 check: setup ## lint, formatting, types
 	@$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 from .deployment import Deployment
-from .lambda_function import rest_event, running
+from .lambda_function import Function, rest_event, running
 from .runtime_api import Answer, RuntimeApi, read_body, read_fields
 
 TENANT = "acme"
@@ -26,6 +26,7 @@ class ApiGateway:
     def __init__(self, deployment: Deployment, *, functions: int = 2, environment: dict[str, str]) -> None:
         self.deployment = deployment
         self.url = ""
+        self.processes: list[Function] = []
         self._functions = functions
         self._environment = environment
         self._ready = threading.Event()
@@ -56,7 +57,7 @@ class ApiGateway:
                     python=deployment.python,
                     env=deployment.environment(**self._environment),
                 )
-                await stack.enter_async_context(function)
+                self.processes.append(await stack.enter_async_context(function))
             await self._api.waiting.wait()
             server = await asyncio.start_server(self._connection, "127.0.0.1", 0, limit=2**24)
             self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

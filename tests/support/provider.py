@@ -94,6 +94,7 @@ class Provider:
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._open: set[asyncio.StreamWriter] = set()
+        self._busy: set[asyncio.StreamWriter] = set()
         self._thread = threading.Thread(target=self._run, name="provider", daemon=True)
 
     def play(self, *answers: Script) -> Scenario:
@@ -104,6 +105,11 @@ class Provider:
     def connections(self) -> int:
         """How many are open now."""
         return len(self._open)
+
+    @property
+    def busy(self) -> int:
+        """How many of them wait for an answer, or for the rest of one."""
+        return len(self._busy)
 
     def start(self) -> Provider:
         self._thread.start()
@@ -140,8 +146,11 @@ class Provider:
             while request := await _read_request(reader):
                 request.peer = writer.get_extra_info("peername")[1]
                 answer = self.scenario.take(request)
+                self._busy.add(writer)
                 if not await _send(answer, request, reader, writer):
                     break
+                self._busy.discard(writer)
+        self._busy.discard(writer)
         self._open.discard(writer)
         writer.close()
 
