@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from typing import Any
 
 import pytest
+from openresponses.http.idempotency import LEASE, Idempotent
+from openresponses.protocol.errors import ApiError
+from openresponses.store.sqlite import SQLiteStore
 
 from ..support.gateway import Gateway
 from ..support.provider import Answer
@@ -60,7 +64,7 @@ def test_a_request_that_is_still_running_is_a_conflict(gateway: Gateway) -> None
     told = gateway.ask(BODY, headers=keyed("running"))
     running.join()
     assert (told.status, told.error["code"]) == (409, "conflict")
-    assert told.headers["retry-after"]
+    assert 1 <= int(told.headers["retry-after"]) <= LEASE, "when its lease is over at the latest"
     assert gateway.ask(BODY, headers=keyed("running")).status == 200
     assert len(scenario.requests) == 1
 
@@ -115,3 +119,44 @@ def test_a_background_response_is_queued_once(gateway: Gateway) -> None:
     again = gateway.http.post(f"{gateway.base_url}/v1/responses", json=body, headers=keyed("queued-badly"))
     assert again.status_code == 200
     finished(gateway, again.json()["id"])
+
+
+class Clock:
+    now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_a_key_is_held_as_long_as_its_request_runs_and_not_much_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process that is killed frees it: its lease is not prolonged any more."""
+    monkeypatch.setattr("openresponses.http.idempotency.BEAT", 0.01)
+    clock = Clock()
+    store = SQLiteStore(":memory:", 3600, clock=clock)
+    keys = [Idempotent(store.idempotency, "t", "k", b"{}", clock) for _ in range(2)]
+
+    async def hangs(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def is_taken() -> bool:
+        try:
+            return await keys[1].earlier("resp_2") is not None
+        except ApiError as error:
+            assert 0 < (error.retry_after or 0) <= LEASE
+            return True
+
+    assert await keys[0].earlier("resp_1") is None
+    running: asyncio.Task[None] = asyncio.create_task(keys[0].around(hangs, "resp_1")({}, hangs, hangs))  # type: ignore[arg-type]
+    for _ in range(3):
+        await asyncio.sleep(0.1)
+        clock.now += LEASE - 1
+        assert await is_taken()
+    monkeypatch.setattr(store.idempotency, "release", hangs)  # as a process that is dead
+    running.cancel()
+    await asyncio.wait((running,), timeout=0.05)
+    assert await is_taken()
+    clock.now += LEASE
+    assert not await is_taken()
+    await store.close()

@@ -201,8 +201,8 @@ class Gateway:
         """`reply` for the first request with this key, the stored response for those after it."""
         from .idempotency import Idempotent, replayed
 
-        key, now = request.headers["idempotency-key"], self.services.clock()
-        once = Idempotent(self.store.idempotency, tenant, key, data, now)
+        key = request.headers["idempotency-key"]
+        once = Idempotent(self.store.idempotency, tenant, key, data, self.services.clock)
         earlier = await once.earlier(turn.response["id"])
         if earlier is None:
             return once.around(reply, turn.response["id"])
