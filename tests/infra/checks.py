@@ -19,6 +19,10 @@ PLAYGROUND = [
 XRAY = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 # AWS's own policies, by the least that can be said for them: these are for a network only, and by parameter.
 ALLOWED_MANAGED = {"VpcPolicyArn"}
+# CodeDeploy's own, for the role by which a canary moves the alias: SAM would make the same.
+CANARY_POLICY = {
+    "Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/service-role/AWSCodeDeployRoleForLambdaLimited"
+}
 SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL")
 REFERENCE = re.compile(r"_(ARN|URL|NAME)$")
 KEY_LIKE = re.compile(r"\b(sk-|AIza|AKIA|xai-|gsk_|or-)[\w-]{8,}")
@@ -64,8 +68,9 @@ def authorizer(template: Template) -> Iterator[str]:
 
 def regional(template: Template) -> Iterator[str]:
     for name, api in of_type(template, "AWS::ApiGateway::RestApi"):
-        if api.get("EndpointConfiguration", {}).get("Types") != ["REGIONAL"]:
-            yield f"{name}: not REGIONAL: streams would end after 30 s of silence"
+        kinds = list(branches(api.get("EndpointConfiguration", {}).get("Types")))
+        if not kinds or not set(kinds) <= {"PRIVATE", "REGIONAL"}:
+            yield f"{name}: {kinds}: streams would end after 30 s of silence"
 
 
 def timeouts(template: Template) -> Iterator[str]:
@@ -180,6 +185,8 @@ def least_privilege(template: Template) -> Iterator[str]:
         if "NotAction" in statement or "NotResource" in statement:
             yield f"{name}: allows by exception"
     for name, arn in managed_policies(template):
+        if (name, arn) == ("CanaryRole", CANARY_POLICY):
+            continue
         if not (isinstance(arn, dict) and arn.get("Ref") in ALLOWED_MANAGED):
             yield f"{name}: has the managed policy {arn}"
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,16 @@ def sam() -> Path:
 
 
 @pytest.fixture(scope="session")
-def translate(sam: Path) -> Callable[[dict[str, str]], Templates]:
-    """SAM templates' texts, by name, to CloudFormation's terms; one start of the translator for all."""
+def translate(sam: Path) -> Callable[..., Templates]:
+    """SAM templates' texts, by name, to CloudFormation's terms, and what parameters they are translated with; one start
+    of the translator for all."""
 
-    def run(texts: dict[str, str]) -> Templates:
+    def run(texts: dict[str, str], parameters: Mapping[str, dict[str, str]] | None = None) -> Templates:
         script = Path(__file__).with_name("translate.py")
-        wanted = json.dumps({name: {"template": text, "parameters": {}} for name, text in texts.items()})
+        given = parameters or {}
+        wanted = json.dumps(
+            {name: {"template": text, "parameters": given.get(name, {})} for name, text in texts.items()}
+        )
         command = [sam / "python", script]
         done = subprocess.run(command, input=wanted, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-2000:]

@@ -50,7 +50,7 @@ BROKEN: dict[str, tuple[checks.Check, str, str]] = {
     "the default integration timeout": (checks.timeouts, "            TimeoutInMillis: 900000\n", ""),
     "a function that outlives its integration": (checks.timeouts, "Timeout: 890", "Timeout: 900"),
     "turns that outlive their function": (checks.timeouts, "MaxValue: 870", "MaxValue: 890"),
-    "an edge endpoint": (checks.regional, "EndpointConfiguration: REGIONAL", "EndpointConfiguration: EDGE"),
+    "an edge endpoint": (checks.regional, "[IsPrivate, PRIVATE, REGIONAL]", "[IsPrivate, PRIVATE, EDGE]"),
     "a route without a key": (
         checks.authorized_routes,
         "            Method: ANY\n",
@@ -191,16 +191,23 @@ def test_a_parameter_that_adds_routes_is_deployed() -> None:
     assert re.search(r"^  Api:\n(?:    .*\n)*?      AlwaysDeploy: true$", TEMPLATE, re.MULTILINE)
 
 
-@pytest.mark.parametrize("template", ["template.yaml", "infra/monitoring.yaml", "infra/one-url.yaml"])
-def test_lint(sam: Path, template: str) -> None:
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "SAM_CLI_TELEMETRY": "0",
-        "HOME": "/tmp",
-    }
-    command = [str(sam / "sam"), "validate", "--lint", "--template", template]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "AWS_DEFAULT_REGION": "eu-west-1",
+    "SAM_CLI_TELEMETRY": "0",
+    "HOME": "/tmp",
+}
+NESTED = sorted(str(file.relative_to(ROOT)) for file in ROOT.glob("infra/*.yaml"))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["sam", "validate", "--lint", "--template", "template.yaml"], ["cfn-lint", "--", *NESTED]],
+    ids=["template.yaml", "infra"],
+)
+def test_lint(sam: Path, command: list[str]) -> None:
+    program = [str(sam / command[0]), *command[1:]]
+    done = subprocess.run(program, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
