@@ -1,8 +1,8 @@
 """What each provider does with each feature of a request, found by asking its adapter to build the request.
 
 A feature is a piece of a request. Its outcome is what a client would see: the provider is asked for it (`yes`), it is
-left out and named in `x-openresponses-ignored` (`ignored`), the request is refused (`400`), or what is sent is the
-same with and without it (the feature's own word for that).
+left out and named in `x-openresponses-ignored` (`ignored`), the request is refused (`400`), the gateway does it
+(`gateway`), or what is sent is the same with and without it (the feature's own word for that).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from openresponses.adapters.base import Turn, UpstreamRequest
 from openresponses.adapters.registry import adapter_named
 from openresponses.engine.context import normalize_input
+from openresponses.engine.mcp.servers import split
 from openresponses.protocol.errors import ApiError
 from openresponses.protocol.request import parse_request
 from openresponses.routing import Router
@@ -213,7 +214,7 @@ HOSTED = tuple(
     )
 )
 
-TOLD, IGNORED, REFUSED = "yes", "ignored", "400"
+TOLD, IGNORED, REFUSED, HERE = "yes", "ignored", "400", "gateway"
 
 
 def built(router: Router, model: str, fragment: Json) -> UpstreamRequest:
@@ -246,9 +247,18 @@ def _choice(request: Json) -> tuple[str | Json, frozenset[str] | None]:
     return choice, frozenset([choice["name"]])
 
 
+def runs_here(router: Router, model: str, fragment: Json) -> bool:
+    """Whether the gateway itself speaks to an MCP server of the request. Raises ApiError where nobody can."""
+    adapters = [adapter_named(router.resolve(model).provider.adapter)]
+    _, servers = split(fragment.get("tools", []), (), adapters, Settings.load({}))
+    return bool(servers)
+
+
 def outcome(router: Router, model: str, feature: Feature) -> str:
     """What becomes of a feature with a model."""
     try:
+        if runs_here(router, model, feature.fragment):
+            return HERE
         request = built(router, model, feature.fragment)
     except ApiError:
         return REFUSED

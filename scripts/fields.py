@@ -39,11 +39,12 @@ from openresponses.settings import Settings
 from pydantic import Tag
 from typing_extensions import get_type_hints, is_typeddict
 
-from .features import FUNCTION, MODELS, PIXEL, SCHEMA
+from .features import FUNCTION, MODELS, PIXEL, SCHEMA, runs_here
 
 Json = dict[str, Any]
 
-PROVIDERS = MODELS | {"groq": "groq/openai/gpt-oss-120b", "vllm": "vllm/Qwen/Qwen3-8B"}
+PROVIDERS = MODELS | {"groq": "groq/openai/gpt-oss-120b", "vllm": "vllm/Qwen/Qwen3-8B",
+                      "bedrock": "bedrock/anthropic.claude-opus-4-6-v1"}  # fmt: skip
 SAID: Json = {"role": "user", "content": "Hi"}
 TALK: list[Json] = [SAID, {"role": "assistant", "content": "Hello"}, SAID]
 PDF = "data:application/pdf;base64,JVBERi0xLjQ="
@@ -98,7 +99,9 @@ TOOLS: dict[str, Json] = {
     "custom": {"name": "run", "description": "Runs it",
                "format": {"type": "grammar", "syntax": "lark", "definition": "start: /a/"}},
     "namespace": {"name": "clock", "description": "Clocks", "tools": [FUNCTION]},
-    "mcp": {"server_label": "docs", "server_url": "https://example.com/mcp", "require_approval": "never"},
+    "mcp": {"server_label": "docs", "server_url": "https://example.com/mcp", "require_approval": "never",
+            "server_description": "Docs", "authorization": "token", "headers": {"x-team": "blue"},
+            "allowed_tools": ["find"]},
 }  # fmt: skip
 FORMAT: Json = {
     "type": "json_schema",
@@ -165,6 +168,8 @@ TOP: dict[str, tuple[Json, Json]] = {
 HANDLED = explain.HANDLED | {
     f"input[].{kind}.{name}": why for kind in ITEMS for name, why in explain.OF_ITEMS.items()
 }
+# Where the provider cannot do all that is asked of an MCP server.
+HANDLED |= {f"tools[].mcp.{name}": "the gateway calls the server" for name in ("server_label", *TOOLS["mcp"])}
 # Kinds of items, parts and tools that have a table of their own.
 ELSEWHERE = {*items.HOSTED_TOOLS, *items.OTHER_ITEMS, "item_reference", "compaction", "compaction_summary",
              "additional_tools", *ALIASES}  # fmt: skip
@@ -294,7 +299,8 @@ HOLDERS = {"content[]": (_in_message, PARTS), "input[]": (_as_item, ITEMS), "too
 THINKING: Json = {"type": "thinking", "thinking": "Hm", "signature": "c2ln"}
 STATES: Json = {"openai": "opaque", "anthropic": {"blocks": [THINKING]},
                 "gemini": {"on": "thought", "signature": "c2ln"}, "ollama": {"thinking": "Hm"},
-                "vllm": {"reasoning_content": "Hm"}, "groq": {"reasoning_details": []}}  # fmt: skip
+                "vllm": {"reasoning_content": "Hm"}, "groq": {"reasoning_details": []},
+                "bedrock": {"blocks": [{"reasoningText": {"text": "Hm", "signature": "c2ln"}}]}}  # fmt: skip
 
 
 def built(router: Router, model: str, fragment: Json) -> UpstreamRequest:
@@ -324,6 +330,8 @@ def outcome(router: Router, model: str, case: Case, handled: Container[str] = HA
     if case.field == "model":
         return "yes"  # it is what the whole request goes by
     try:
+        if runs_here(router, model, case.asked):
+            return "gateway"
         sent = built(router, model, case.asked)
     except ApiError as error:
         return "400" if error.param else ""

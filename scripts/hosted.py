@@ -9,7 +9,7 @@ from openresponses.protocol.errors import ApiError
 from openresponses.routing import Router
 from openresponses.settings import Settings
 
-from .features import PIXEL
+from .features import HERE, PIXEL, runs_here
 from .fields import SAID, Case, built, outcome
 
 Json = dict[str, Any]
@@ -21,6 +21,7 @@ PROVIDERS = {
     "ollama": "qwen3",
     "openrouter": "openrouter/openai/gpt-5.4",
     "vllm": "vllm/Qwen/Qwen3-8B",
+    "bedrock": "bedrock/anthropic.claude-opus-4-6-v1",
 }
 
 # A tool of each kind, with no more than it needs.
@@ -89,7 +90,7 @@ OUTPUTS: dict[str, Any] = {
 NO_CONTENT = {
     "web_search_call": "what was found stands in the answer",
     "file_search_call": "what was found stands in the answer",
-    "mcp_list_tools": "the tools are listed anew",
+    "mcp_list_tools": "the tools are offered",
     "mcp_approval_request": "the call that it led to tells it",
     "mcp_approval_response": "the call that it led to tells it",
     "tool_search_call": "the tools are offered",
@@ -109,8 +110,10 @@ def tool_of(name: str, more: Json | None = None) -> Json:
 
 
 def own_tool(router: Router, model: str, tool: Json) -> str:
-    """The provider's name of a tool, "ignored" or "400"."""
+    """The provider's name of a tool, "ignored", "gateway" or "400"."""
     try:
+        if runs_here(router, model, {"tools": [tool]}):
+            return HERE
         sent = built(router, model, {"tools": [tool]})
     except ApiError:
         return "400"
