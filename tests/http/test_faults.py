@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import socket
 import threading
 import time
@@ -277,6 +279,31 @@ def test_a_store_that_fails_does_not_lose_the_answer(server: Server, gateway: Ga
     again = gateway.ask({"model": ANTHROPIC, "input": "go on", "previous_response_id": told.response["id"]})
     assert (again.status, again.error["code"]) == (404, "previous_response_not_found")
     assert "not have been stored" in again.error["message"]
+
+
+def test_a_full_disk(provider: Provider, http: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
+    """Answers go out and say that they were not stored; what cannot be without the store is refused."""
+    server = Server(environment(provider.url)).start()
+    try:
+        assert server.loop
+        full = server.store._writer.run(lambda db: db.execute("PRAGMA max_page_count = 1").fetchall())
+        asyncio.run_coroutine_threadsafe(full, server.loop).result(5)
+        gateway = Gateway(server.url, provider, http)
+        gateway.scenario(says("anthropic", "Hello"))
+        request: Json = {"model": ANTHROPIC, "input": random.Random(1).randbytes(50_000).hex()}
+        for stream in (False, True):
+            told = gateway.ask(request, stream=stream)
+            assert (told.text, told.response["status"], told.response["store"]) == (
+                "Hello",
+                "completed",
+                False,
+            )
+            refused = gateway.ask({**request, "background": True}, stream=stream)
+            assert (refused.status, refused.error["code"]) == (503, "server_is_overloaded")
+            assert refused.headers["retry-after"] == "1"
+        assert "Traceback" not in caplog.text
+    finally:
+        server.stop()
 
 
 def test_a_dead_provider_is_not_called_much_more_often_than_it_is_asked(

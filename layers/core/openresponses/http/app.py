@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from ..engine.context import visible
+from ..engine.faults import as_api_error
 from ..engine.hosted_tools import load_tools
 from ..engine.middleware import configured_middlewares
 from ..engine.services import Services
@@ -78,7 +79,12 @@ def create_app(
     authenticate, telemetry = authenticate or local_tenant, telemetry or NoTelemetry()
     turns = turns or Turns(settings.max_concurrent_turns)
     gateway = Gateway(settings, store, secrets, authenticate, sealer, start_worker, telemetry, turns)
-    handlers: Any = {ApiError: on_api_error, HTTPException: on_http_exception, Exception: on_exception}
+    handlers: Any = {
+        ApiError: on_api_error,
+        HTTPException: on_http_exception,
+        StoreUnavailable: on_store_unavailable,
+        Exception: on_exception,
+    }
     app = Starlette(routes=gateway.routes(), exception_handlers=handlers, lifespan=gateway.lifespan)
     app.router.redirect_slashes = False
     return RequestIds(app)
@@ -327,9 +333,10 @@ async def on_http_exception(request: Request, error: HTTPException) -> Response:
     return error_response(ApiError(code, f"There is no {what} here."))
 
 
+async def on_store_unavailable(request: Request, error: StoreUnavailable) -> Response:
+    """Down, throttled, locked, full."""
+    return error_response(as_api_error(error))
+
+
 async def on_exception(request: Request, error: Exception) -> Response:
-    if isinstance(error, StoreUnavailable):
-        return error_response(
-            ApiError("server_is_overloaded", "The conversation store cannot be reached.", retry_after=1)
-        )
     return error_response(ApiError("server_error", "The gateway failed; the request id leads to its log."))
