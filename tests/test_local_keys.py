@@ -108,6 +108,45 @@ def test_keys_are_rotated_moved_and_their_use_is_seen(tmp_path: Path, serve: Ser
     assert "nothing is taken over: line 4" in told and "canary" not in told
 
 
+def test_a_key_with_limits(serve: Serve, run: Run) -> None:
+    given = (
+        "--tokens-per-day",
+        "3",
+        "--concurrency",
+        "2",
+        "--requests-per-minute",
+        "600",
+        "--models",
+        "echo, gpt-5*",
+    )
+    key = run("keys", "create", "--tenant", "acme", *given, "--cost-per-day", "0.5").strip()
+    url = serve("--store", "history.db", **REQUIRED).url
+    refused = httpx.post(
+        f"{url}/v1/responses",
+        json={"model": "claude-opus-5", "input": "Hi"},
+        headers={"authorization": f"Bearer {key}"},
+    )
+    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "model_not_found")
+    assert [status(url, key).status_code for _ in range(2)] == [200, 429]
+    other = run("keys", "create", "--tenant", "acme").strip()
+    assert status(url, other).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--requests-per-minute", "0", "--requests-per-minute is a whole number above 0"),
+        ("--concurrency", "-1", "--concurrency is a whole number above 0"),
+        ("--tokens-per-day", "0", "--tokens-per-day is a whole number above 0"),
+        ("--cost-per-day", "0", "--cost-per-day is an amount of US dollars above 0"),
+        ("--cost-per-day", "nan", "--cost-per-day is an amount of US dollars above 0"),
+        ("--models", "gpt-5,", "--models is a list of model names"),
+    ],
+)
+def test_limits_that_are_none(run: Run, option: str, value: str, said: str) -> None:
+    assert said in run("keys", "create", "--tenant", "acme", option, value, code=2)
+
+
 def test_an_expired_key(tmp_path: Path, serve: Serve) -> None:
     expired = SQLiteKeys(tmp_path / "history.db").create("acme", expires_at=1)
     assert status(serve("--store", "history.db", **REQUIRED).url, expired).status_code == 401

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from typing import Any
 
 import click
 
@@ -40,6 +41,15 @@ for name, moving in (
     "--retention-days", type=float, help="How long its responses are kept. [default: the deployment's]"
 )
 @click.option("--zero-retention", is_flag=True, help="Store nothing of what it asks.")
+@click.option(
+    "--requests-per-minute", type=int, help="More are 429. [default: no limit, as for all of these]"
+)
+@click.option("--concurrency", type=int, help="How many of its turns run at a time.")
+@click.option("--tokens-per-day", type=int, help="Tokens of input and output, from midnight UTC on.")
+@click.option(
+    "--cost-per-day", type=float, help="US dollars, by the models' prices in the configuration file."
+)
+@click.option("--models", help="The models it may ask for, with commas between and * for any characters.")
 @place_options
 def create_key(
     place: Place,
@@ -49,11 +59,12 @@ def create_key(
     days: float | None,
     retention_days: float | None,
     zero_retention: bool,
+    **use: Any,
 ) -> None:
     """Make a key; it is shown once."""
     expires_at = None if days is None else int(time.time() + days * 86400)
     asked = {"retention_days": retention_days, "zero_retention": zero_retention}
-    limits = {name: value for name, value in asked.items() if value}
+    limits = {name: value for name, value in asked.items() if value} | limits_of(use)
     if retention_days is not None and not retention_days > 0:
         raise CommandError("--retention-days is a number above 0; for nothing at all: --zero-retention")
     try:
@@ -62,6 +73,19 @@ def create_key(
         raise CommandError(str(error)) from None
     print(f"The key of tenant {tenant}; it cannot be shown again:", file=sys.stderr)
     print(key)
+
+
+def limits_of(options: dict[str, Any]) -> dict[str, Any]:
+    """The limits of use that the options give, checked. Raises CommandError."""
+    from ..store.limits import wrong_limit
+
+    limits = {name: value for name, value in options.items() if value is not None}
+    if "models" in limits:
+        limits["models"] = [name.strip() for name in limits["models"].split(",")]
+    if wrong := wrong_limit(limits):
+        name, expected = wrong
+        raise CommandError(f"--{name.replace('_', '-')} is {expected}")
+    return limits
 
 
 @keys.command("list", examples=["openresponses keys list --tenant acme"])
