@@ -100,7 +100,7 @@ def test_first_answer_without_a_key(serve: Serve) -> None:
     gateway = serve("--store", ":memory:")
     assert gateway.said[0].startswith("OpenResponses ")
     assert "OPENAI_API_KEY" in gateway.said[1] and "echo" in gateway.said[1]
-    assert f"{gateway.url}/v1/responses" in gateway.said[2]
+    assert f"{gateway.url}/v1/responses" in gateway.said[-1]
     answer = gateway.ask(model="echo", input="Hello")
     assert answer.status_code == 200 and answer.json()["status"] == "completed"
     refused = gateway.ask(model="claude-opus-4-6", input="Hello").json()["error"]

@@ -73,7 +73,7 @@ def serving(home: Path, **environ: str) -> Iterator[tuple[str, str]]:
     with subprocess.Popen(command, cwd=home, env=environ, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
-            greeting = "".join(process.stdout.readline() for _ in range(3))
+            greeting = "".join(process.stdout.readline() for _ in range(4))
             found = re.search(r"http://\S+", greeting)
             assert found, greeting
             yield found[0], greeting
@@ -260,7 +260,7 @@ def test_make_targets_that_are_named_exist(page: Path) -> None:
 
 
 def test_paths_that_are_named_exist() -> None:
-    shapes = [re.sub(r"\{[^}]+\}", "[^/]+", path) for path in [*OPERATIONS, "/openapi.json"]]
+    shapes = [re.sub(r"\{[^}]+\}", "[^/]+", path) for path in [*OPERATIONS, "/openapi.json", "/"]]
     for page in docs.PAGES:
         for path in re.findall(r"`(?:GET|POST|DELETE) (/[^\s`?]*)", page.read_text()):
             assert any(re.fullmatch(shape, path) for shape in shapes), f"{page.name}: {path}"

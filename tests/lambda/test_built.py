@@ -362,6 +362,19 @@ async def test_health_needs_no_key(function: Lambda) -> None:
     assert (await get(function, "/healthz", None)).json == {"status": "ok"}
 
 
+async def test_the_playground_is_a_function_of_its_own(function: Lambda, deployment: Deployment) -> None:
+    """The responses function has none; the other one serves the page and its files, and knows no route of the API."""
+    for path in ("/", "/assets/main.js", "/playground/explain"):
+        assert (await get(function, path)).status == 404
+    async with deployment.function("PlaygroundFunction") as page:
+        answer = await get(page, "/", None)
+        assert answer.status == 200 and b"<title>OpenResponses playground</title>" in answer.body
+        assert "frame-ancestors 'none'" in answer.prelude["headers"]["content-security-policy"]
+        style = await get(page, "/assets/style.css", None)
+        assert style.prelude["headers"]["content-type"].startswith("text/css")
+        assert {(await get(page, path, None)).status for path in ("/v1/models", "/assets/app.py")} == {404}
+
+
 async def test_cors_by_parameter(deployment: Deployment) -> None:
     async with deployment.function(CORS_ORIGINS="https://a.example, https://b.example") as function:
         for origin, allowed in (("https://b.example", "https://b.example"), ("https://c.example", None)):

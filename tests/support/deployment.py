@@ -128,14 +128,14 @@ class Deployment:
         }
 
     @asynccontextmanager
-    async def function(self, **environment: str) -> AsyncIterator[Lambda]:
-        """The responses function, running, and its Runtime API."""
+    async def function(self, name: str = "ResponsesFunction", /, **environment: str) -> AsyncIterator[Lambda]:
+        """A function that streams, running, and its Runtime API."""
         async with (
             RuntimeApi() as api,
             running(
                 api,
                 opt=self.opt,
-                task_root=self.artifacts / "ResponsesFunction",
+                task_root=self.artifacts / name,
                 python=self.python,
                 env=self.environment(**environment),
             ) as process,

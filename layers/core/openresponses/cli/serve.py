@@ -100,7 +100,8 @@ def run_server(host: str, port: int, given: str | None) -> int:
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     needed = who_is_asked(settings, path)
-    print(greeting(host, listener.getsockname()[1], router, environ, needed), flush=True)
+    port = listener.getsockname()[1]
+    print(greeting(host, port, router, environ, needed, playground=settings.playground), flush=True)
     Server(config, turns, settings.shutdown_seconds).run(sockets=[listener])
     return 0
 
@@ -146,9 +147,17 @@ def who_is_asked(settings: Settings, store: str) -> str:
     return f"Requests need {' or '.join(filter(None, (token, key)))}" if asked else ""
 
 
-def greeting(host: str, port: int, router: Router, environ: Mapping[str, str], needed: str = "") -> str:
+def greeting(
+    host: str,
+    port: int,
+    router: Router,
+    environ: Mapping[str, str],
+    needed: str = "",
+    *,
+    playground: bool = True,
+) -> str:
     """What a person needs to begin: where the gateway is, which providers have a key, what a request needs, if
-    anything, and one to try."""
+    anything, and one to try. `playground`: whether there is one."""
     from ..routing import REGION_VARIABLES
 
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -166,6 +175,8 @@ def greeting(host: str, port: int, router: Router, environ: Mapping[str, str], n
         f"Providers with a key: {keys}; without need of one: {', '.join(keyless)}",
         f"Try: curl {url}/v1/responses {bearer}-H 'content-type: application/json' -d '{EXAMPLE}'",
     ]
+    if playground:
+        lines.insert(2, f"Playground: open {url} in a browser")
     if needed:
         lines.insert(1, needed)
     elif host not in LOOPBACK:
