@@ -10,14 +10,15 @@ from openresponses.adapters.base import Delta, Finished, TextDelta, Turn
 from openresponses.engine.middleware import TurnContext
 from openresponses.protocol.errors import ApiError
 
-ENDS: list[tuple[str, str, dict[str, Any] | None]] = []  # id, status and usage of every turn that ended
+# Tenant, response's id, status and usage of every turn that ended.
+ENDS: list[tuple[str, str, str, dict[str, Any] | None]] = []
 
 
 class Recorder:
     """Notes every end."""
 
     async def after_turn(self, turn: TurnContext) -> None:
-        ENDS.append((turn.response["id"], turn.status, turn.usage))
+        ENDS.append((turn.caller.tenant, turn.response["id"], turn.status, turn.usage))
 
 
 class Shouter:
