@@ -61,6 +61,7 @@ async def make_services() -> Services:
         store,
         upstream,
         tools,
+        mcp=router.mcp,
         telemetry=telemetry,
         sealer=sealer,
         breaker=breaker,

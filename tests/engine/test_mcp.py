@@ -206,7 +206,7 @@ def test_a_name_of_any_length_and_letters(gateway: Gateway, servers: McpServers)
 
 def weird(request: Received) -> str:
     declared = request.json["tools"][0]["functionDeclarations"]
-    return next(tool["name"] for tool in declared if "files" in tool["name"])
+    return str(next(tool["name"] for tool in declared if "files" in tool["name"]))
 
 
 def test_the_older_transport(gateway: Gateway, servers: McpServers) -> None:

@@ -95,7 +95,7 @@ async def _summarize(
     body |= {"input": [*messages, ask], "store": False}
     # The operator's tools are for answers.
     turn = ResponseTurn(
-        replace(services, tools=HostedTools()),
+        replace(services, tools=HostedTools(), mcp=()),
         body,
         tenant=caller.tenant,
         streaming=False,

@@ -17,6 +17,7 @@ from ..protocol.ids import new_response_id
 from ..routing import Route
 from ..upstream.retry import with_retries
 from .context import load_context
+from .mcp import mcp_tools
 from .sample import explained
 from .services import Services
 from .summaries import with_summaries
@@ -58,6 +59,8 @@ async def count_input(services: Services, request: Json, *, tenant: str, deadlin
     route = services.router.resolve(request["model"])
     stored = await load_context(services.store, tenant, request, new_response_id())
     context = await with_summaries(stored, services.sealer, tenant, route.provider.name)
+    mcp = await mcp_tools(services, tenant, request, route)  # what their servers would list is not counted
+    request = mcp.request if mcp else request
     toolset = resolve_tools(request, context.items, services.tools)
     turn = Turn(
         provider=route.provider.name,
@@ -65,7 +68,11 @@ async def count_input(services: Services, request: Json, *, tenant: str, deadlin
         profile=route.profile,
         request=request,
         instructions=request.get("instructions"),
-        input=[item for item in context.items if item["type"] != "additional_tools"],
+        input=[
+            item
+            for item in (mcp.told(context.items) if mcp else context.items)
+            if item["type"] != "additional_tools"
+        ],
         tools=toolset.tools,
         tool_choice=toolset.choice,
         allowed=toolset.allowed,

@@ -19,6 +19,7 @@ from .assembler import Assembler
 from .calls import CALL_DELTAS, Calls
 from .context import Context, load_context
 from .fallback import first_that_answers
+from .mcp import mcp_tools
 from .middleware import Hooks
 from .sample import Answers, EchoSample, NoSample, Sample, UpstreamSample
 from .services import Services
@@ -199,7 +200,19 @@ class Samples:
             yield []
         self._continued += self._said()
         self._resolve(loaded)
+        await self._leave_out(mcp, loaded)
         self._calls.toolset = self._toolset
+
+    async def _leave_out(self, mcp: McpTools, loaded: Context) -> None:
+        """The servers' tools that the provider cannot be given: they are no reason to fail."""
+        while True:
+            try:
+                await self.prepare(loaded)
+                return
+            except ApiError:
+                if not mcp.leave_out():
+                    raise
+                self._resolve(loaded)
 
     async def _first(self, loaded: Context) -> list[Delta]:
         route = self.route
@@ -336,21 +349,3 @@ class Samples:
         if self._streaming:
             now = asyncio.get_running_loop().time()
             self._retry_until = now + self._services.settings.commit_seconds
-
-
-async def mcp_tools(services: Services, tenant: str, request: Json, route: Route) -> McpTools | None:
-    """The MCP servers that are spoken to here, checked; None if there are none. Raises ApiError."""
-    rows = services.router.mcp
-    named = any(tool["type"] == "mcp" for tool in request.get("tools", ()))
-    if not named and not any(row.get("always") for row in rows):
-        return None
-    from .mcp.servers import split
-    from .mcp.tools import McpTools
-
-    adapters = [adapter_named(each.provider.adapter) for each in (route, *route.fallbacks)]
-    others, servers = split(request.get("tools", []), rows, adapters, services.settings)
-    if not servers:
-        return None
-    tools = McpTools(services, tenant, request, others, servers)
-    await tools.check()
-    return tools

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,8 +32,9 @@ class Services:
     retry_budget: RetryBudget = field(default_factory=RetryBudget)
     clock: Callable[[], float] = time.time
     telemetry: Telemetry = field(default_factory=NoTelemetry)
-    mcp_lists: dict[bytes, tuple[float, list[dict[str, Any]]]] = field(default_factory=dict)  # see engine/mcp/tools
     sealer: Sealer = field(kw_only=True)
+    mcp: Sequence[dict[str, Any]] = field(kw_only=True, default=())  # the `[[mcp]]` rows
+    mcp_lists: dict[bytes, tuple[float, list[dict[str, Any]]]] = field(kw_only=True, default_factory=dict)
     middlewares: Middlewares = field(kw_only=True, default_factory=Middlewares)
     breaker: Breaker = field(kw_only=True, default_factory=Breaker)
     turns: Turns = field(kw_only=True, default_factory=Turns)

@@ -168,6 +168,7 @@ class Gateway:
                 self.store,
                 upstream,
                 self.tools,
+                mcp=self.router.mcp,
                 telemetry=self.telemetry,
                 sealer=self.sealer,
                 middlewares=self.middlewares,

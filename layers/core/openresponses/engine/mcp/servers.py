@@ -6,15 +6,16 @@ calls it where it can do all that is asked; else the gateway does.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...adapters.base import Adapter, RunsMcp
 from ...protocol.errors import ApiError, quoted
 from ...settings import Settings
-from ...upstream.guard import Forbidden, is_private, read_url
+from ...upstream.guard import Forbidden, addresses, is_private, read_url
 
 Json = dict[str, Any]
 Filter = list[str] | Json
@@ -92,12 +93,40 @@ def _asks(approval: str | Json, tool: Json) -> bool:
 # --------------------------------------------------------------------------- who calls what
 
 
+async def out_of_reach(tools: list[Json], settings: Settings) -> set[str]:
+    """URLs whose hosts have private addresses, where such are allowed: no provider gets there."""
+    found: set[str] = set()
+    if settings.mcp_allow_private and settings.mcp == "auto":
+        for tool in tools:
+            url = tool.get("server_url") if tool["type"] == "mcp" else None
+            if url and not await _is_public(url, settings.mcp_connect_timeout):
+                found.add(url)
+    return found
+
+
+async def _is_public(url: str, limit: float) -> bool:
+    """Whether a URL may be; one that cannot be looked up here is left to whoever calls it."""
+    try:
+        async with asyncio.timeout(limit):
+            await addresses(read_url(url))
+    except Forbidden:
+        return False
+    except (OSError, ValueError, TimeoutError):
+        return True
+    return True
+
+
 def split(
-    tools: list[Json], rows: Iterable[Json], adapters: Iterable[Adapter], settings: Settings
+    tools: list[Json],
+    rows: Sequence[Json],
+    adapters: Sequence[Adapter],
+    settings: Settings,
+    unreachable: Container[str] = (),
 ) -> tuple[dict[int, Json], list[McpServer]]:
     """The tools that are the provider's to run or the client's, by their places, and the servers that are called here.
 
-    `adapters`: of every provider that may be asked. Raises ApiError naming the tool that cannot be honoured.
+    `adapters`: of every provider that may be asked; `unreachable`: URLs that none of them gets to.
+    Raises ApiError naming the tool that cannot be honoured.
     """
     configured = {row["label"]: row for row in rows}
     others: dict[int, Json] = {}
@@ -112,7 +141,7 @@ def split(
             message = f"There are two MCP servers labelled {quoted(label)}."
             raise ApiError("invalid_value", message, param=f"{param}.server_label")
         labels.add(label)
-        server = _server(tool, configured.get(label), param, adapters, settings)
+        server = _server(tool, configured.get(label), param, adapters, settings, unreachable)
         if server:
             servers.append(server)
         else:
@@ -124,7 +153,12 @@ def split(
 
 
 def _server(
-    tool: Json, row: Json | None, param: str, adapters: Iterable[Adapter], settings: Settings
+    tool: Json,
+    row: Json | None,
+    param: str,
+    adapters: Sequence[Adapter],
+    settings: Settings,
+    unreachable: Container[str],
 ) -> McpServer | None:
     """The server, if the gateway calls it."""
     url = tool.get("server_url")
@@ -140,7 +174,7 @@ def _server(
     except Forbidden as error:
         message = f"'{param}.server_url' cannot be used: {error}."
         raise ApiError("invalid_value", message, param=f"{param}.server_url") from None
-    reachable = target.scheme == "https" and not is_private(target)
+    reachable = target.scheme == "https" and not is_private(target) and url not in unreachable
     if reachable and settings.mcp == "auto" and all(_runs(adapter, tool) for adapter in adapters):
         return None
     return McpServer(

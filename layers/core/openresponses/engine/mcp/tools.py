@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import re
 from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, replace
@@ -36,6 +37,7 @@ from .servers import McpServer
 from .session import McpSession
 
 Json = dict[str, Any]
+log = logging.getLogger(__name__)
 
 PLACE = re.compile(r"(input|tools)\[(\d+)\](.*)")
 LIST_SECONDS = 60.0  # for which this process remembers a server's tools
@@ -101,6 +103,7 @@ class McpTools:
         self._tool_places = [*others]
         self._definitions: list[Json] = []
         self._item_places: list[int] = []
+        self._refused: int | None = None  # the definition that the provider does not take
         self._begun = False
         self.tools: dict[str, McpTool] = {}  # by the model's name of each
 
@@ -315,7 +318,21 @@ class McpTools:
         place = int(found[2])
         if place < len(places):
             return f"{found[1]}[{places[place]}]{found[3]}"
-        return "tools" if found[1] == "tools" else param
+        if found[1] == "input":
+            return param
+        self._refused = place - len(places)
+        return "tools"
+
+    def leave_out(self) -> bool:
+        """Does without the server's tool that `param` was last asked about; whether there was one."""
+        refused, self._refused = self._refused, None
+        if refused is None:
+            return False
+        name = self._definitions.pop(refused)["name"]
+        log.warning(
+            "MCP server %s: the provider does not take the tool %s", self.tools.pop(name).server.label, name
+        )
+        return True
 
     def said(self, items: list[Json]) -> list[Json]:
         """A sample's items for the next one: its calls side by side, then their outputs."""
