@@ -37,6 +37,7 @@ from .base import (
 from .messages import (
     Message,
     Part,
+    arguments_of,
     chat_messages,
     check_hosted,
     details_of,
@@ -174,7 +175,7 @@ def _blocks(message: Message) -> list[Json]:
     blocks += [_block(part) for part in message.parts if text_of(part.part) != ""]
     for call in message.calls:
         blocks.append(
-            {"toolUse": {"toolUseId": call.id, "name": call.name, "input": _input(call.arguments, call.path)}}
+            {"toolUse": {"toolUseId": call.id, "name": call.name, "input": arguments_of(call)}}
         )
     return blocks
 
@@ -197,16 +198,6 @@ def _text(part: Part) -> str:
     if text is None:
         raise unsupported(part.path, f"an {part.part['type']!r} part here")
     return text
-
-
-def _input(arguments: str, path: str) -> Json:
-    try:
-        found = orjson.loads(arguments or "{}")
-    except orjson.JSONDecodeError:
-        found = None
-    if not isinstance(found, dict):
-        raise ApiError("invalid_value", "'arguments' must be a JSON object.", param=f"{path}.arguments")
-    return found
 
 
 def _image(part: Part) -> Json:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import mimetypes
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -234,6 +235,18 @@ def unsupported(path: str, what: str) -> ApiError:
     return ApiError("unsupported_value", f"This model cannot be given {what}.", param=path)
 
 
+def arguments_of(call: Call) -> Json:
+    """The arguments as the object that some providers take. Raises ApiError."""
+    try:
+        found = orjson.loads(call.arguments or "{}")
+    except orjson.JSONDecodeError:
+        found = None
+    if not isinstance(found, dict):
+        message = "'arguments' must be a JSON object."
+        raise ApiError("invalid_value", message, param=f"{call.path}.arguments")
+    return found
+
+
 def details_of(messages: list[Message]) -> list[str]:
     """Paths of what images say of their `detail`, for a provider that has no such thing."""
     parts = (part for message in messages for part in message.parts)
@@ -255,13 +268,16 @@ class DataUrl(NamedTuple):
     data: str
 
 
+MIME = re.compile(r"([\w-]+/[\w.+-]+)?", re.ASCII)
+
+
 def read_data_url(url: str, path: str) -> DataUrl | None:
     """None if `url` is not a data URL. Raises ApiError if it is one that is not base64."""
     if not url.startswith("data:"):
         return None
     head, comma, data = url[5:].partition(",")
     mime, *parameters = head.split(";")
-    if not comma or "base64" not in parameters:
+    if not comma or "base64" not in parameters or not MIME.fullmatch(mime):
         raise ApiError("invalid_value", "A data URL must be 'data:<type>;base64,<data>'.", param=path)
     return DataUrl(mime.lower(), data)
 

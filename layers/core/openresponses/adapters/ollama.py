@@ -17,8 +17,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import orjson
-
 from ..protocol.errors import ApiError
 from .base import (
     Delta,
@@ -37,6 +35,7 @@ from .failures import failure, read_failure
 from .messages import (
     Message,
     Part,
+    arguments_of,
     chat_messages,
     check_hosted,
     described_schema,
@@ -144,7 +143,7 @@ def _message(message: Message) -> Json:
         written["tool_calls"] = [
             {
                 "id": call.id,
-                "function": {"name": call.name, "arguments": _arguments(call.arguments, call.path)},
+                "function": {"name": call.name, "arguments": arguments_of(call)},
             }
             for call in message.calls
         ]
@@ -175,16 +174,6 @@ def _image(part: Part) -> str:
     if found is None:
         raise unsupported(path, "an image by URL; send it as a data URL")
     return found.data
-
-
-def _arguments(text: str, path: str) -> Json:
-    try:
-        found = orjson.loads(text or "{}")
-    except orjson.JSONDecodeError:
-        found = None
-    if not isinstance(found, dict):
-        raise ApiError("invalid_value", "'arguments' must be a JSON object.", param=f"{path}.arguments")
-    return found
 
 
 def _tools(turn: Turn, ignored: list[str]) -> list[Json]:

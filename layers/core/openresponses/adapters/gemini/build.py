@@ -72,8 +72,6 @@ class _Builder:
             body["generationConfig"] = config
         if self.turn.request.get("service_tier") in SERVICE_TIERS:
             body["serviceTier"] = self.turn.request["service_tier"]
-        if self.turn.request.get("parallel_tool_calls") is False:
-            self.ignored.append("parallel_tool_calls")
         self.ignored += sorted(contents.ignored)
         path = f"/models/{self.turn.model}:streamGenerateContent?alt=sse"
         return UpstreamRequest(path, body, ignored=self.ignored)

@@ -142,7 +142,7 @@ class GeminiReader:
         if chosen:
             self._logprobs(chosen, out)
         reason = candidate.get("finishReason")
-        if reason and reason != UNSPECIFIED:
+        if reason and reason != UNSPECIFIED:  # of a stream maybe in every chunk: its end is the answer's
             self._finish = reason
             self._finish_message = candidate.get("finishMessage") or ""
 
