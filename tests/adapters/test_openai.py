@@ -337,6 +337,7 @@ USAGE = {
     "input_tokens_details": {"cached_tokens": 4},
     "output_tokens_details": {"reasoning_tokens": 2},
 }
+LOGPROB = {"token": "y", "logprob": -0.1, "bytes": [121], "top_logprobs": []}
 CITATION = {"type": "url_citation", "url": "https://e.com", "title": "e", "start_index": 0, "end_index": 1}
 
 
@@ -353,7 +354,7 @@ READINGS: dict[str, tuple[list[Json], list[Delta]]] = {
             event("content_part.added", 0, content_index=0, part=text("")),
             event("output_text.delta", 0, content_index=0, delta="He", logprobs=[], obfuscation="xk"),
             {"type": "keepalive", "sequence_number": 6},
-            event("output_text.delta", 0, content_index=0, delta="y", logprobs=[{"token": "y"}]),
+            event("output_text.delta", 0, content_index=0, delta="y", logprobs=[LOGPROB]),
             event("output_text.annotation.added", 0, content_index=0, annotation_index=0, annotation=CITATION),
             event("output_text.done", 0, content_index=0, text="Hey"),
             event("content_part.done", 0, content_index=0, part=text("Hey", annotations=[CITATION])),
@@ -361,7 +362,7 @@ READINGS: dict[str, tuple[list[Json], list[Delta]]] = {
             response("completed", output=[{"type": "message", "content": [text("Hey")]}], usage=USAGE),
         ],
         [
-            STARTED, MessageStarted("final_answer"), TextDelta("He"), TextDelta("y", [{"token": "y"}]),
+            STARTED, MessageStarted("final_answer"), TextDelta("He"), TextDelta("y", [LOGPROB]),
             Annotation(CITATION), PartEnd(), ItemEnd(), STARTED, Usage(9, 5, 4, 2), Finished(),
         ],
     ),

@@ -45,7 +45,6 @@ from .base import (
 )
 from .failures import failure, read_failure
 from .messages import logprobs_of
-from .shapes import EVENTS
 
 ENCRYPTED_REASONING = "reasoning.encrypted_content"
 
@@ -275,7 +274,7 @@ class ResponsesReader:
         if handler := HANDLERS.get(kind):
             return handler(self, data)
         item = self._items.get(data.get("output_index", -1))
-        if item and item.kind not in OWN_KINDS and kind in EVENTS:
+        if item and item.kind not in OWN_KINDS:
             fields = {name: value for name, value in data.items() if name not in NUMBERING}
             return (HostedItemEvent(data["output_index"], kind, fields),)
         return ()

@@ -1,9 +1,16 @@
-"""What hosted items, their events and annotations must hold: their kinds are a closed set, as are their events' names.
+"""What hosted items, their events and annotations must hold. Kinds that are not known yet are told as they come, under
+names that cannot be taken for anything of ours.
 
 Source: OpenAI's Responses API, "Items" and "Streaming events".
 """
 
 from __future__ import annotations
+
+import re
+from typing import Any
+
+Json = dict[str, Any]
+Shape = dict[str, tuple[type, ...]]
 
 # Delta event → its done event, and the field of that one that holds the whole text.
 TEXTS: dict[str, tuple[str, str]] = {
@@ -14,8 +21,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "diff",
     ),
 }
-
-Shape = dict[str, tuple[type, ...]]
 
 MAYBE = (str, type(None))
 # Kinds of items that a provider runs or keeps itself → fields that clients rely on. Source: OpenAI's Responses API.
@@ -51,7 +56,7 @@ ANNOTATIONS: dict[str, Shape] = {
     },
     "file_path": {"file_id": (str,), "index": (int,)},
 }
-# Events of hosted items' own lives → their fields. Others than these are not told.
+# Events of hosted items' own lives → their fields.
 PLAIN_EVENTS = {
     "web_search_call": ("in_progress", "searching", "completed"),
     "file_search_call": ("in_progress", "searching", "completed"),
@@ -68,3 +73,39 @@ EVENTS: dict[str, Shape] = {
     **{done: {field: (str,)} for done, field in TEXTS.values()},
     "response.image_generation_call.partial_image": {"partial_image_b64": (str,), "partial_image_index": (int,)},
 }
+
+# The beginnings of what only the gateway says: no item may be named so that its events could be taken for them.
+OWN = (
+    *("created", "queued", "in_progress", "completed", "incomplete", "failed", "cancelled", "error", "output_item"),
+    *("content_part", "output_text", "refusal", "reasoning", "message", "function_call", "custom_tool_call"),
+)
+NEW_ITEM = re.compile(r"[a-z][a-z0-9_]{0,63}")
+NEW_EVENT = re.compile(r"response\.[a-z][a-z0-9_.]{0,127}")
+
+
+def is_item(item: Any) -> bool:
+    """Whether this is an item that a provider may run or keep itself."""
+    kind = item.get("type") if type(item) is dict else None
+    if type(kind) is not str:
+        return False
+    if kind in ITEMS:
+        return _fits(item, ITEMS[kind])
+    return bool(NEW_ITEM.fullmatch(kind)) and not any(own.startswith(kind) or kind.startswith(own) for own in OWN)
+
+
+def is_event(kind: Any, fields: Any) -> bool:
+    """Whether this is an event of such an item's life; which item's, its name says."""
+    if type(kind) is not str or type(fields) is not dict:
+        return False
+    return _fits(fields, EVENTS[kind]) if kind in EVENTS else bool(NEW_EVENT.fullmatch(kind))
+
+
+def is_annotation(annotation: Any) -> bool:
+    kind = annotation.get("type") if type(annotation) is dict else None
+    if type(kind) is not str:
+        return False
+    return _fits(annotation, ANNOTATIONS[kind]) if kind in ANNOTATIONS else bool(NEW_ITEM.fullmatch(kind))
+
+
+def _fits(value: Json, shape: Shape) -> bool:
+    return all(type(value.get(name)) in kinds for name, kinds in shape.items())

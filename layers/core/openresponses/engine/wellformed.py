@@ -11,14 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ..adapters import base
-from ..adapters.shapes import ANNOTATIONS, EVENTS, ITEMS, Shape
+from ..adapters.shapes import is_annotation, is_event, is_item
 
-Json = dict[str, Any]
 NUMBER = (int, float)
-
-
-def _fits(value: Json, shape: Shape | None) -> bool:
-    return shape is not None and all(type(value.get(name)) in kinds for name, kinds in shape.items())
 
 
 def _text(delta: base.TextDelta) -> bool:
@@ -53,16 +48,6 @@ def _call(call: base.ToolCallStarted) -> bool:
     return type(call.name) is str and _text_or_none(call.call_id) and _text_or_none(call.namespace)
 
 
-def _item(delta: base.HostedItemStarted | base.HostedItemEnded) -> bool:
-    kind = delta.item.get("type") if type(delta.item) is dict else None
-    return type(kind) is str and _fits(delta.item, ITEMS.get(kind))
-
-
-def _annotation(delta: base.Annotation) -> bool:
-    kind = delta.annotation.get("type") if type(delta.annotation) is dict else None
-    return type(kind) is str and _fits(delta.annotation, ANNOTATIONS.get(kind))
-
-
 def _usage(usage: base.Usage) -> bool:
     counts = usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens
     return all(map(_count, counts))
@@ -77,16 +62,16 @@ WELL_FORMED: dict[type, Callable[[Any], bool]] = {
     base.MessageStarted: lambda delta: _text_or_none(delta.phase),
     base.TextDelta: _text,
     base.RefusalDelta: _has_text,
-    base.Annotation: _annotation,
+    base.Annotation: lambda delta: is_annotation(delta.annotation),
     base.ReasoningDelta: _has_text,
     base.ProviderState: lambda delta: type(delta.payload) in (dict, str),
     base.PartEnd: _always,
     base.ItemEnd: _always,
     base.ToolCallStarted: _call,
     base.ToolCallDelta: _has_text,
-    base.HostedItemStarted: _item,
-    base.HostedItemEvent: lambda delta: _fits(delta.fields, EVENTS.get(delta.type)),
-    base.HostedItemEnded: _item,
+    base.HostedItemStarted: lambda delta: is_item(delta.item),
+    base.HostedItemEvent: lambda delta: is_event(delta.type, delta.fields),
+    base.HostedItemEnded: lambda delta: is_item(delta.item),
     base.Usage: _usage,
     base.Finished: _always,
     base.Failed: _always,
