@@ -16,7 +16,7 @@ PATH313 := $(addsuffix :,$(firstword $(wildcard $(HOME)/.pyenv/versions/3.13.*/b
 
 CODE := $(wildcard layers/core/openresponses layers/runtime functions scripts tests)
 
-.PHONY: help setup setup-run run test test-slow test-clients test-clients-python clients-python clients-js soak check format docs lock sam-venv build deploy local-aws verify-aws clean
+.PHONY: help setup setup-run run test test-slow test-clients test-clients-python clients-python clients-js soak fuzz check format docs lock sam-venv build deploy local-aws verify-aws clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -52,6 +52,9 @@ test-slow: setup ## run all tests: full cuts, real durations
 
 soak: setup ## load, failing providers, vanishing clients, 30 s (ARGS="--seconds 300", ARGS=--lambda)
 	@$(BIN)/python -m tests.soak $(ARGS)
+
+fuzz: setup ## 100,000 generated requests and 100,000 generated streams, on all cores (ARGS="--requests N --seed S")
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 check: setup ## lint, formatting, types
 	@$(BIN)/ruff check .
