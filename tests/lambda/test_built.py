@@ -76,6 +76,23 @@ class Timed:
         return Answer(pieces=self, pause=self.pause, content_type=SSE)
 
 
+async def test_limits_of_a_key(function: Lambda, deployment: Deployment) -> None:
+    """As the authorizer tells them; counted in the table, and settled."""
+    limits = json.dumps({"tokens_per_day": 5, "concurrency": 1, "models": ["echo"]})
+    keyed = {"tenant": "keyed", "key_id": "0123456789ab", "limits": limits}
+    words = {"model": "echo", "input": "one two three four five six"}
+    answers = [await ask(function, body, authorizer=keyed) for body in (turn(), words, words)]
+    assert [answer.prelude["statusCode"] for answer in answers] == [404, 200, 429]
+    rows = stand_in.client("dynamodb", deployment.endpoint).query(
+        TableName=deployment.table,
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": "T#keyed#U"}},
+    )["Items"]
+    day, leases = sorted(rows, key=lambda row: row["sk"]["S"])
+    assert int(day["tokens"]["N"]) == json.loads(answers[1].body)["usage"]["total_tokens"]
+    assert leases["leases"] == {"M": {}}
+
+
 async def test_events_arrive_one_by_one(function: Lambda, provider: Provider) -> None:
     words = "one two three four five six"
     timed = Timed(records(speech.says("anthropic", words)), pause=0.15)

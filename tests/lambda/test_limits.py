@@ -1,5 +1,5 @@
 """Limits of keys, and an operator's middlewares, through the built function: what the authorizer says holds, and the
-counters stand in the table."""
+counters stand in the table. What one function can show, test_built.py has."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ async def asked(function: Lambda, tenant: str, body: Json, **limits: Any) -> tup
     return answer.prelude["statusCode"], json.loads(answer.body)
 
 
+@pytest.mark.slow
 async def test_limits_hold_across_functions(deployment: Deployment, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text(CONFIG)
