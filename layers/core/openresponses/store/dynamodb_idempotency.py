@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .base import StoreUnavailable
 from .codec import FORMAT
 from .dynamodb_layout import HEAD, key, number
 from .dynamodb_table import ConditionFailed, Table
 from .idempotency import Claim
 
 Json = dict[str, Any]
+
+ATTEMPTS = 3  # to claim a key that is released while it is looked at
 
 
 class DynamoDBIdempotency:
@@ -21,17 +24,20 @@ class DynamoDBIdempotency:
         self._clock = clock
 
     async def claim(self, tenant: str, key: str, claim: Claim) -> Claim | None:
-        try:
-            await self._table.on_table(
-                "put_item",
-                Item=self._row(tenant, key, claim),
-                ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now",
-                ExpressionAttributeValues={":now": {"N": str(int(self._clock()))}},
-            )
-        except ConditionFailed:
-            row = await self._table.row(_partition(tenant, key), HEAD)
-            return _claim(row) if row else await self.claim(tenant, key, claim)
-        return None
+        for _ in range(ATTEMPTS):
+            try:
+                await self._table.on_table(
+                    "put_item",
+                    Item=self._row(tenant, key, claim),
+                    ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now",
+                    ExpressionAttributeValues={":now": {"N": str(int(self._clock()))}},
+                )
+            except ConditionFailed:
+                if row := await self._table.row(_partition(tenant, key), HEAD):
+                    return _claim(row)
+            else:
+                return None
+        raise StoreUnavailable("DynamoDB put_item: a key that is neither free nor in use")
 
     async def find(self, tenant: str, key: str) -> Claim | None:
         row = await self._table.row(_partition(tenant, key), HEAD)
