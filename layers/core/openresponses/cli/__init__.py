@@ -25,6 +25,7 @@ COMMANDS = {
     "keys": "keys:keys",
     "secrets": "secrets:secrets",
     "tenants": "tenants:tenants",
+    "doctor": "doctor:doctor",
     "completion": "completion:completion",
 }
 PACKAGE = __name__.partition(".")[0]

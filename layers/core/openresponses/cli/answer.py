@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .base import RequestFailed
 from .gateway import failure
 from .terminal import console, write
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Json = dict[str, Any]
 
@@ -71,7 +74,7 @@ class Answer:
         if self._kind in ("text", "reasoning"):
             self._end_line()
         self._kind = kind
-        if kind == "reasoning" and not console(self._aside == "stderr").is_terminal:
+        if kind == "reasoning" and not can_dim(console(self._aside == "stderr")):
             self._beside(THINKING)
 
     def _end_line(self) -> None:
@@ -91,6 +94,10 @@ class Answer:
         if self.response["status"] == "failed":
             raise failure(self.response["error"] or {"message": "the response failed"}, "the gateway")
         return self.response
+
+
+def can_dim(to: Console) -> bool:
+    return to.is_terminal and not to.is_dumb_terminal
 
 
 def text_of(response: Json) -> str:

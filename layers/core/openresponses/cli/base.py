@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -59,6 +60,10 @@ def run(commands: Mapping[str, str], arguments: Sequence[str]) -> int:
         return _told(str(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "botocore":
+            raise
+        return _told(f"AWS: {' '.join(str(error).split())}", FAILED)
     return code if isinstance(code, int) else 0
 
 
@@ -108,6 +113,17 @@ class LazyGroup(Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self._loaded_from)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """click's, with the nearest name where there is none such: click knows loaded commands only."""
+        name = args[0]
+        if name in self._loaded_from or name.startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        near = get_close_matches(name, self._loaded_from, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self._loaded_from:

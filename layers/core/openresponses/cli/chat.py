@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import aclosing
-from typing import Any
 
 import click
 
@@ -15,7 +12,7 @@ from .ask import ECHO, model_option
 from .attachments import file_part, image_part, message, read_tools
 from .base import CommandError, command
 from .gateway import Gateway, Json, Target, gateway_options, with_gateway
-from .input import Input, Left
+from .input import Input, Interrupts, Left
 from .terminal import write
 from .transcript import Turn, saved
 
@@ -64,6 +61,7 @@ class Chat:
         self.attached: list[Json] = []
         self.began_at = previous
         self.input = Input([f"/{name}" for name in COMMANDS])
+        self.interrupts = Interrupts()
 
     @property
     def previous(self) -> str | None:
@@ -71,6 +69,10 @@ class Chat:
 
     async def run(self) -> None:
         write(WELCOME.format(model=self.model), "dim")
+        with self.interrupts:
+            await self._talk()
+
+    async def _talk(self) -> None:
         while True:
             try:
                 line = (await self.input.line(f"{len(self.turns) + 1}> ")).strip()
@@ -126,7 +128,7 @@ class Chat:
             async with aclosing(self.gateway.events(body)) as events:  # type: ignore[type-var]
                 return await answer.show(events)
 
-        response = await cancellable(show())
+        response = await self.interrupts.cancellable(show())
         if response is None:
             write("\nCancelled.\n", "dim")
         elif reason := reason_of(response):
@@ -228,23 +230,3 @@ def output_of(call: Json, said: str) -> Json:
         approve = said.strip().lower() in ("y", "yes")
         return {"type": "mcp_approval_response", "approval_request_id": call["id"], "approve": approve}
     return {"type": f"{call['type']}_output", "call_id": call["call_id"], "output": said}
-
-
-async def cancellable(work: Awaitable[Any]) -> Any:
-    """The result of `work`; None if Ctrl-C was pressed meanwhile."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(work)
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        loop.add_signal_handler(signal.SIGINT, task.cancel)
-    except (NotImplementedError, RuntimeError, ValueError):  # Windows, another thread
-        return await task
-    try:
-        return await task
-    except asyncio.CancelledError:
-        if asyncio.current_task() is not None and asyncio.current_task().cancelling():  # type: ignore[union-attr]
-            raise
-        return None
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
-        signal.signal(signal.SIGINT, before)

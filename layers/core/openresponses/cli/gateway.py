@@ -30,22 +30,23 @@ SILENCE_SECONDS = 330.0  # beyond what any front door lets a request take
 
 
 class Target(NamedTuple):
-    """Which gateway is meant, and the key for it."""
+    """Which gateway is meant, and the key for it. `by_option`: the address was an option of the command."""
 
     url: str | None
     key: str | None
+    by_option: bool = False
 
     @classmethod
     def given(cls, url: str | None, key: str | None) -> Target:
         """What the options say, else the environment and `.env`. Raises CommandError."""
-        environ = local.environment()
+        environ, by_option = local.environment(), url is not None
         url = url or environ.get("OPENRESPONSES_URL")
         if url is not None:
             if not url.startswith(("http://", "https://")):
                 raise CommandError(f"--url is an address like {LOCAL_URL}, not {url!r}")
             url = url.rstrip("/")
             url = url if url.endswith("/v1") else f"{url}/v1"
-        return cls(url, key or environ.get("OPENRESPONSES_API_KEY"))
+        return cls(url, key or environ.get("OPENRESPONSES_API_KEY"), by_option)
 
 
 def gateway_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -163,7 +164,7 @@ async def connected(target: Target, *, server: bool = True) -> AsyncIterator[Gat
     timeout = httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
     async with AsyncExitStack() as stack:
         url, name, transport = target.url, target.url or "the local server", None
-        if url is None and server and await _is_running():
+        if url is None and server and await is_running():
             url = LOCAL_URL
         if url is None:
             url, name, transport = (
@@ -185,7 +186,7 @@ async def connected(target: Target, *, server: bool = True) -> AsyncIterator[Gat
         yield Gateway(client, name, is_local=target.url is None)
 
 
-async def _is_running() -> bool:
+async def is_running() -> bool:
     """Whether the local server answers, and not something else on its port."""
     import httpx
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, Self, TypeVar
 
 from .terminal import write
 
+Result = TypeVar("Result")
 HINT = "(Ctrl-D or /quit leaves)\n"
 
 
@@ -58,14 +61,46 @@ class Input:
 
             words = WordCompleter(list(self._completed), sentence=True)
             self._session = PromptSession(completer=words, complete_while_typing=False)
-        line: str = await self._session.prompt_async(prompt)
+        line: str = await self._session.prompt_async(prompt, handle_sigint=False)
         return line
 
 
 def _plain(prompt: str) -> str:
-    """`input`, which Ctrl-C interrupts: within asyncio it would only cancel the task that waits for it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """`input`, which Ctrl-C interrupts at once; the event loop hears nothing of it."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    wakeup = signal.set_wakeup_fd(-1)
     try:
         return input(prompt)
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.set_wakeup_fd(wakeup)
+        signal.signal(signal.SIGINT, handler)
+
+
+class Interrupts:
+    """Ctrl-C while it is entered: cancels what is `cancellable`, else does nothing."""
+
+    def __init__(self) -> None:
+        self._running: asyncio.Future[Any] | None = None
+
+    def __enter__(self) -> Self:
+        with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, another thread
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        with suppress(NotImplementedError, RuntimeError, ValueError):
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+
+    def _interrupt(self) -> None:
+        if self._running:
+            self._running.cancel()
+
+    async def cancellable(self, work: Coroutine[Any, Any, Result]) -> Result | None:
+        """The result of `work`; None if it was interrupted."""
+        running = self._running = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait((running,))
+        finally:
+            self._running = None
+            running.cancel()  # no more than it was, unless the wait was cancelled
+        return None if running.cancelled() else running.result()

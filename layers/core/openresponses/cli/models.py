@@ -53,6 +53,6 @@ def _others(listed: set[str]) -> list[tuple[str, str, str]]:
             lacks.append(provider.key_variable)
         lacks = [name for name in lacks if not environ.get(name)]
         rows.append(
-            (f"{provider.name}/…", provider.name, f"no: set {' and '.join(lacks)}" if lacks else "no")
+            (f"{provider.name}/…", provider.name, f"no: set {' and '.join(lacks)}" if lacks else "yes")
         )
     return rows

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
-from . import stack_secret
+from . import local, stack_secret
 from .base import CommandError
 
 if TYPE_CHECKING:
     from ..secrets import FileSecrets
     from ..store.keys import ApiKeys
+
+SAVED = Path("samconfig.toml")  # what `sam deploy --guided` leaves in the current folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +122,19 @@ def find(given: Place) -> Stack | LocalStore:
     return find_stack(given)
 
 
+def or_local(given: Place) -> Place:
+    """The local server's history in its usual place, where nothing names another place and there is one."""
+    if any((given.stack, given.region, given.profile, given.store)) or SAVED.exists():
+        return given
+    path = Path(local.history_path(None))
+    return Place(store=str(path)) if path.is_file() else given
+
+
 def find_stack(given: Place) -> Stack:
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
-    saved = saved_parameters(Path("samconfig.toml"))
+    saved = saved_parameters(SAVED)
     name = given.stack or saved.get("stack_name") or "openresponses"
     try:
         session = boto3.Session(
@@ -133,7 +143,8 @@ def find_stack(given: Place) -> Stack:
         )
         (stack,) = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     except (BotoCoreError, ClientError) as error:
-        raise CommandError(f"the stack {name!r} cannot be found: {error}") from None
+        hint = "" if given.stack else "; name one with --stack, or a local history with --store"
+        raise CommandError(f"the stack {name!r} cannot be found: {error}{hint}") from None
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
     if missing := {"TableName", "ProviderSecretArn"} - set(outputs):
         raise CommandError(

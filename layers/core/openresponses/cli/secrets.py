@@ -9,6 +9,7 @@ import click
 
 from .base import CommandError, group
 from .place import Place, find, place_options
+from .terminal import progress
 
 
 @group("Keys of providers.")
@@ -42,28 +43,15 @@ def list_secrets(place: Place) -> None:
 
 
 async def ask_provider(name: str, values: dict[str, str]) -> str:
-    """Asks the provider for its models, once, with the key that was set: a line that says whether it works."""
-    import httpx
-
-    from ..protocol.errors import ApiError
+    """Asks the provider that reads this name: a line that says whether it works."""
     from ..routing import Router
     from ..secrets import EnvironmentSecrets
     from ..settings import Settings
+    from .providers import asked
 
     router = Router(Settings.load({}))
     owners = (p for p in router.providers.values() if name in (p.key_variable, p.base_url_variable))
     if (provider := next(owners, None)) is None:
         return f"No provider here reads {name}."
-    try:
-        endpoint = await router.endpoint(provider, EnvironmentSecrets(values))
-        async with httpx.AsyncClient(timeout=10) as client:
-            path = "tags" if provider.adapter == "ollama" else "models"
-            answer = await client.get(f"{endpoint.base_url}/{path}", headers=endpoint.headers)
-    except ApiError as error:
-        return error.message
-    except httpx.HTTPError as error:
-        return f"{provider.name} cannot be reached from here: {type(error).__name__}."
-    if answer.is_success:
-        return f"{provider.name} accepts it."
-    refused = "refuses it" if answer.status_code in (401, 403) else "answers"
-    return f"{provider.name} {refused} (HTTP {answer.status_code})."
+    with progress(f"Asking {provider.name}"):
+        return (await asked(router, provider, EnvironmentSecrets(values))).words

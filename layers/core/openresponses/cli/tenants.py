@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ import orjson
 from .base import CommandError, group
 from .history import History, Json, as_json, on_history, records
 from .place import Place, place_options
+from .terminal import progress
 
 if TYPE_CHECKING:
     from ..store.keys import ApiKey
@@ -26,7 +28,8 @@ def tenants() -> None: ...
 @place_options
 def export_tenant(place: Place, tenant: str) -> None:
     """All of it, as JSON lines; never keys."""
-    on_history(place, lambda history: export(history, tenant))
+    with progress(f"Exporting {tenant}") as tell:
+        on_history(place, lambda history: export(history, tenant, tell))
 
 
 @tenants.command("erase", examples=["openresponses tenants erase acme"])
@@ -44,18 +47,22 @@ def erase_tenant(place: Place, tenant: str, yes: bool, no_scan: bool) -> None:
     async def work(history: History) -> None:
         if not yes and not await asyncio.to_thread(_is_sure, tenant):
             raise CommandError("nothing is erased")
-        rows = await history.store.listing.erase(tenant, thorough=not no_scan)
+        with progress(f"Erasing {tenant}"):
+            rows = await history.store.listing.erase(tenant, thorough=not no_scan)
         print(f"Erased: {rows} rows of {tenant}.", *history.notices, sep="\n")
 
     on_history(place, work)
 
 
-async def export(history: History, tenant: str) -> None:
+async def export(history: History, tenant: str, tell: Callable[[str], None]) -> None:
     """One JSON object a line: the tenant's keys (never the keys themselves), responses, conversations with items."""
+    done = 0
     for key in await asyncio.to_thread(history.keys.list, tenant):
         _write(_key(key))
     async for record in records(history.store, tenant):
         _write(as_json(record))
+        done += 1
+        tell(f"{done} responses")
     conversations = history.store.conversations
     async for id in history.store.listing.conversations(tenant):
         found = await conversations.get(tenant, id)
