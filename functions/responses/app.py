@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from openresponses.secrets import SecretsManagerSecrets
-from openresponses.settings import Settings
+from openresponses.settings import Settings, with_layer_config
 
 # First of all: the provider keys are fetched in a thread while the rest loads.
 secrets = SecretsManagerSecrets(os.environ["PROVIDER_SECRET_ARN"], os.environ)
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # API Gateway ends a silent answer after 300 s, and a JSON answer is silent until it is there.
 DEFAULTS = {"OPENRESPONSES_MAX_JSON_SECONDS": "285", "OPENRESPONSES_PLAYGROUND": "0"}
 
-settings = Settings.load({**DEFAULTS, **os.environ})
+settings = Settings.load(with_layer_config({**DEFAULTS, **os.environ}))
 start_logging(settings.log_level)
 store = DynamoDBStore(os.environ["TABLE_NAME"], int(settings.history_ttl_days * 86400))
 by_bearer = bearer_owner(DynamoDBKeys(os.environ["TABLE_NAME"]), token_verifier(settings))

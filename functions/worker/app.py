@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from openresponses.secrets import SecretsManagerSecrets
-from openresponses.settings import Settings
+from openresponses.settings import Settings, with_layer_config
 
 secrets = SecretsManagerSecrets(os.environ["PROVIDER_SECRET_ARN"], os.environ)
 secrets.prefetch()
@@ -40,7 +40,7 @@ Json = dict[str, Any]
 
 MARGIN = 5.0  # seconds before Lambda's deadline by which the end must be stored
 
-settings = Settings.load(os.environ)
+settings = Settings.load(with_layer_config(os.environ))
 start_logging(settings.log_level)
 loop = asyncio.new_event_loop()
 
