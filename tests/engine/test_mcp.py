@@ -20,6 +20,25 @@ Json = dict[str, Any]
 ROUTES = sorted(MODELS)
 
 
+def sampled(*cases: Any) -> list[Any]:
+    """The cases that `make test` has, `...`, and the others, which the slow run has too."""
+    quick, slow = cases[: cases.index(...)], cases[cases.index(...) + 1 :]
+    others = [pytest.param(*case, marks=pytest.mark.slow) for case in slow if case not in quick]
+    return [*quick, *others]
+
+
+STREAMED = sampled(
+    *[(route, True) for route in ROUTES], ("chat", False), ..., *[(route, False) for route in ROUTES]
+)
+APPROVALS = sampled(
+    *[("anthropic", True, True), ("gemini", True, True), ("openai", True, True), ("chat", False, True)],
+    *[("ollama", True, False), ("openai", False, False)],
+    ...,
+    *[(route, approve, by_id) for route in ROUTES for approve in (True, False) for by_id in (True, False)],
+)
+CHOICES = sampled(("openai",), ("anthropic",), ..., *[(route,) for route in ROUTES])
+
+
 @pytest.fixture(scope="module")
 def servers() -> Iterator[McpServers]:
     started = McpServers().start()
@@ -39,8 +58,14 @@ def server(
         f'[[mcp]]\nlabel = "hasty"\nurl = "{servers.url}/mcp"\ntimeout = 0.3\n'
     )
     environ = {**environment(provider.url), "LOCKED_KEY": TOKEN}
-    settings = {"mcp_allow_private": True, "mcp_connect_timeout": 3.0}
-    started = Server(environ, config_path=str(config), max_tool_rounds=3, **settings).start()
+    started = Server(environ, config_path=str(config), max_tool_rounds=3, mcp_connect_timeout=3.0).start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="module")
+def limited(provider: Provider) -> Iterator[Server]:
+    started = Server(environment(provider.url), max_turn_seconds=0.8, max_turn_tokens=18).start()
     yield started
     started.stop()
 
@@ -79,8 +104,7 @@ def kinds(output: list[Json]) -> list[str]:
 # --------------------------------------------------------------------------- listing and calling
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize(("route", "stream"), STREAMED)
 def test_a_call_runs_inside_the_turn(gateway: Gateway, servers: McpServers, route: str, stream: bool) -> None:
     scenario = gateway.scenario(
         says(route, "Let me add.", calls=[("math__add", {"first": 2, "second": 3})], reasoning="hm"),
@@ -114,7 +138,7 @@ def test_a_call_runs_inside_the_turn(gateway: Gateway, servers: McpServers, rout
         ]
 
 
-@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize(("route",), CHOICES)
 def test_the_conversation_goes_on_from_it(gateway: Gateway, servers: McpServers, route: str) -> None:
     """By previous_response_id and by the items themselves; the tools are not listed again."""
     gateway.scenario(says(route, calls=[("math__add", {"first": 2})]), says(route, "It is 3."))
@@ -219,7 +243,7 @@ def test_the_older_transport(gateway: Gateway, servers: McpServers) -> None:
     ("path", "said"),
     [("/broken/mcp", "500"), ("/locked/mcp", "401"), ("/nothing", "404"), (":1/mcp", "reached")],
 )
-@pytest.mark.parametrize("choice", ["auto", "required"])
+@pytest.mark.parametrize("choice", ["auto", pytest.param("required", marks=pytest.mark.slow)])
 def test_a_server_that_cannot_be_asked(
     gateway: Gateway, servers: McpServers, path: str, said: str, choice: str
 ) -> None:
@@ -262,7 +286,7 @@ def test_max_tool_calls_counts_them(gateway: Gateway, servers: McpServers) -> No
     assert (len(told.of("mcp_call")), len(servers.called), told.text) == (1, 1, "One is enough.")
 
 
-@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize(("route",), CHOICES)
 def test_a_choice_of_the_server_or_of_its_tool(gateway: Gateway, servers: McpServers, route: str) -> None:
     one = {"type": "mcp", "server_label": "math", "name": "add"}
     allowed = {"type": "allowed_tools", "mode": "auto", "tools": [one]}
@@ -280,12 +304,58 @@ def test_a_choice_of_the_server_or_of_its_tool(gateway: Gateway, servers: McpSer
     assert (told.text, told.of("mcp_call")) == ("Then not.", [])
 
 
+def test_the_deadline_stops_the_loop(gateway: Gateway, servers: McpServers, limited: Server) -> None:
+    servers.cancelled.clear()
+    gateway.base_url = limited.url
+    gateway.scenario(
+        says("anthropic", calls=[("math__slow", {"seconds": 9}), ("math__slow", {"seconds": 8})])
+    )
+    told = gateway.ask(body("anthropic", mcp(servers)), stream=True)
+    assert told.response["incomplete_details"] == {"reason": "time_limit"}
+    assert [item["status"] for item in told.of("mcp_call")] == ["failed", "incomplete"]
+    assert servers.cancelled.wait(3), "the session is closed, and the server knows"
+
+
+def test_the_tokens_of_a_turn_are_bounded(gateway: Gateway, servers: McpServers, limited: Server) -> None:
+    gateway.base_url = limited.url
+    scenario = gateway.scenario(says("anthropic", calls=[("math__add", {"first": 1})]))
+    told = gateway.ask(body("anthropic", mcp(servers)), stream=True)
+    assert told.response["incomplete_details"] == {"reason": "token_limit"}
+    assert (told.of("mcp_call")[0]["output"], len(scenario.requests)) == ("2", 1)
+
+
+def test_a_client_that_leaves_ends_the_calls(gateway: Gateway, servers: McpServers) -> None:
+    servers.cancelled.clear()
+    gateway.scenario(says("anthropic", calls=[("math__slow", {"seconds": 9})]))
+    asked = {**body("anthropic", mcp(servers)), "stream": True}
+    with gateway.http.stream("POST", f"{gateway.base_url}/v1/responses", json=asked) as reply:
+        for line in reply.iter_lines():
+            if "mcp_call_arguments.done" in line:
+                break
+        until = time.monotonic() + 3
+        while not servers.called and time.monotonic() < until:
+            time.sleep(0.01)
+    assert servers.cancelled.wait(3)
+
+
+def test_in_the_background(gateway: Gateway, servers: McpServers) -> None:
+    gateway.scenario(says("gemini", calls=[("math__add", {"first": 1})]), says("gemini", "Two."))
+    queued = gateway.http.post(
+        f"{gateway.base_url}/v1/responses",
+        json=body("gemini", mcp(servers, authorization="canary"), background=True),
+    ).json()
+    until = time.monotonic() + 5
+    while (done := gateway.get(f"/responses/{queued['id']}").json())["status"] in ("queued", "in_progress"):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert kinds(done["output"]) == ["mcp_list_tools", "mcp_call", "message"]
+    assert "canary" not in json.dumps(done)
+
+
 # --------------------------------------------------------------------------- approval
 
 
-@pytest.mark.parametrize("by_id", [True, False])
-@pytest.mark.parametrize("approve", [True, False])
-@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize(("route", "approve", "by_id"), APPROVALS)
 def test_a_call_waits_for_approval(
     gateway: Gateway, servers: McpServers, route: str, approve: bool, by_id: bool
 ) -> None:

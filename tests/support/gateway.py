@@ -38,6 +38,7 @@ SETTINGS: dict[str, Any] = {
     "max_retries": 0,
     "breaker_failures": 0,
     "log_level": "ERROR",
+    "mcp_allow_private": True,
 }
 
 
