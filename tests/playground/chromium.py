@@ -112,7 +112,7 @@ class Browser:
             command["sessionId"] = session
         self._connection.send(json.dumps(command))
         while True:
-            message: Json = json.loads(self._connection.recv(30))
+            message: Json = json.loads(self._connection.recv(90))
             if message.get("id") == self._next:
                 assert "error" not in message, (method, message["error"])
                 result: Json = message["result"]
@@ -210,7 +210,7 @@ class Page:
             raise AssertionError(thrown.get("exception", {}).get("description") or thrown["text"])
         return done["result"].get("value")
 
-    def wait(self, condition: str, seconds: float = 8) -> Any:
+    def wait(self, condition: str, seconds: float = 20) -> Any:
         """Waits until a JavaScript expression is true; its value as text."""
         return self.evaluate(WAIT % (condition, seconds * 1000))
 

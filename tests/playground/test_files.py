@@ -92,11 +92,15 @@ def test_nothing_is_loaded_from_elsewhere() -> None:
     assert re.findall(r"<script(?![^>]* src=)|<style| on\w+=| style=", page) == []
 
 
-def test_the_files_are_in_the_wheel_and_cost_a_start_nothing() -> None:
+def test_the_files_are_in_the_wheel() -> None:
     package_data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"][
         "*"
     ]
     assert [name for name in FILES if not any(fnmatch(name, pattern) for pattern in package_data)] == []
+
+
+@pytest.mark.slow
+def test_a_start_without_the_playground_imports_nothing_of_it() -> None:
     code = (
         "import sys, openresponses.http.app; from openresponses.settings import Settings;"
         "from openresponses.store.sqlite import SQLiteStore; from openresponses.secrets import EnvironmentSecrets;"
