@@ -116,6 +116,7 @@ def test_what_is_open_comes_to_its_end(
     assert all(request.left for request in scenario.requests[:1]), "no provider call outlives its turn"
 
 
+@pytest.mark.slow
 def test_who_cannot_wait_says_so_twice(server: Process, provider: Provider) -> None:
     """As on a terminal: the second Ctrl-C ends it now."""
     scenario = provider.play(answer)
@@ -151,17 +152,3 @@ def wait_for(condition: Callable[[], Any], seconds: float = 5.0) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.01)
-
-
-def test_what_is_no_http_is_refused_in_our_shape(server: Process) -> None:
-    where = urlsplit(server.url)
-    with socket.create_connection((where.hostname, where.port), 5) as connection:
-        connection.sendall(b"secret nonsense\r\n\r\n")
-        head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 400 ") and b"content-type: application/json" in head
-    assert httpx.Response(400, content=body).json()["error"] == {
-        "type": "invalid_request",
-        "code": "invalid_value",
-        "message": "The request cannot be read as HTTP/1.1.",
-        "param": None,
-    }

@@ -92,12 +92,18 @@ class Server:
 
     async def _serve(self) -> None:
         from openresponses.cli.serve import websocket_options
+        from openresponses.http.server import Protocol
         from openresponses.settings import Settings
 
         settings = Settings.load(self.environ, **self.settings)
         app = self.make_app(settings)
         config = uvicorn.Config(
-            app, port=0, log_level="error", timeout_graceful_shutdown=1, **websocket_options(settings)
+            app,
+            http=Protocol,
+            port=0,
+            log_level="error",
+            timeout_graceful_shutdown=1,
+            **websocket_options(settings),
         )
         self._server = uvicorn.Server(config)
         self.loop = asyncio.get_running_loop()

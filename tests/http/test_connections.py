@@ -1,0 +1,113 @@
+"""Connections on both sides: readers that are slow, sockets that are stale or never come, requests that are no HTTP."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from ..support.gateway import Gateway, Server, environment
+from ..support.provider import SSE, Answer, Provider
+from ..support.speech import MODELS, says
+
+MODEL = MODELS["anthropic"]
+MB = 1 << 20
+MUCH = 50 * MB
+# What stands between a provider and a reader who does not read: buffers of sockets on both sides, and of the servers.
+BETWEEN = 20 * MB
+
+
+class Torrent:
+    """An answer without end, piece by piece as the gateway takes it; `given` counts the bytes."""
+
+    def __init__(self) -> None:
+        events = says("anthropic", "Hello").body.split(b"\n\n")
+        self._head = b"\n\n".join(events[:2]) + b"\n\n"
+        text = b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"%s"}}'
+        self._delta = b"event: content_block_delta\ndata: " + text % (b"x" * 60_000) + b"\n\n"
+        self.given = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._head
+        while self.given < MUCH:
+            self.given += len(self._delta)
+            yield self._delta
+
+
+def test_a_slow_reader_holds_up_the_provider_not_the_memory(gateway: Gateway) -> None:
+    torrent = Torrent()
+    scenario = gateway.scenario(Answer(pieces=torrent, content_type=SSE, ending="hang"))
+    with ExitStack() as stack:
+        body = {"model": MODEL, "input": "hi", "stream": True}
+        reply = stack.enter_context(
+            gateway.http.stream("POST", f"{gateway.base_url}/v1/responses", json=body)
+        )
+        reading = reply.iter_raw(1024)
+        next(reading)
+        before = -1
+        while before != torrent.given:  # until nothing flows any more
+            before = torrent.given
+            time.sleep(0.3)
+            next(reading)
+        assert MB < torrent.given < BETWEEN
+    end = time.monotonic() + 3
+    while not scenario.requests[0].left:
+        assert time.monotonic() < end, "the provider call outlives its reader"
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def deaf() -> Iterator[str]:
+    """A URL where nobody takes a connection: the queue before it is full."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        address = listener.getsockname()
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        time.sleep(0.05)
+        yield f"http://127.0.0.1:{address[1]}"
+
+
+@pytest.fixture(scope="module")
+def fresh(provider: Provider, http: httpx.Client, deaf: str) -> Iterator[Gateway]:
+    """A gateway with a pool of its own, and a provider that cannot be reached."""
+    elsewhere = {**environment(provider.url), "ANTHROPIC_BASE_URL": deaf}
+    server = Server(elsewhere, connect_timeout=0.3, first_byte_timeout=20.0).start()
+    yield Gateway(server.url, provider, http)
+    server.stop()
+
+
+def test_a_socket_that_went_stale_is_replaced_in_silence(fresh: Gateway, provider: Provider) -> None:
+    scenario = fresh.scenario(says("chat", "Hello"))
+    for count in (1, 2, 3):
+        assert fresh.ask({"model": MODELS["chat"], "input": "hi"}).text == "Hello"
+        assert len(scenario.requests) == count, "and asked once"
+        provider.hang_up()
+
+
+def test_connecting_has_a_limit_of_its_own(fresh: Gateway) -> None:
+    begun = time.monotonic()
+    told = fresh.ask({"model": MODEL, "input": "hi"}, stream=True)
+    assert (told.status, told.error["code"]) == (502, "provider_unavailable")
+    assert 0.25 < time.monotonic() - begun < 5
+
+
+def test_what_is_no_http_is_refused_in_our_shape(gateway: Gateway) -> None:
+    where = urlsplit(gateway.base_url)
+    with socket.create_connection((where.hostname, where.port), 5) as connection:
+        connection.sendall(b"secret nonsense\r\n\r\n")
+        head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ") and b"content-type: application/json" in head
+    assert httpx.Response(400, content=body).json()["error"] == {
+        "type": "invalid_request",
+        "code": "invalid_value",
+        "message": "The request cannot be read as HTTP/1.1.",
+        "param": None,
+    }
