@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from openresponses.secrets import EnvironmentSecrets
 from openresponses.settings import Settings, SettingsError
 from openresponses.store.sqlite import SQLiteStore
 
+from ..support.client import Client
+from ..support.gateway import Server, environment
 from ..support.provider import Provider
 from ..support.sockets import Socket
 from ..support.speech import MODELS, says
@@ -157,3 +160,31 @@ def test_a_wrong_row_ends_the_start(tmp_path: Path, row: str, said: str) -> None
         create_app(settings, SQLiteStore(":memory:", 60), EnvironmentSecrets({}))
     assert "[[middleware]] number 1" in str(caught.value) and said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def blocks_of(page: str, language: str) -> list[str]:
+    text = (Path(__file__).resolve().parents[2] / "docs" / page).read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def test_what_the_guide_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: Provider, http: httpx.Client
+) -> None:
+    """docs/middleware.md: the rows are taken, and the class does what it says."""
+    every, own = blocks_of("middleware.md", "toml")
+    (program,) = blocks_of("middleware.md", "python")
+    (tmp_path / "office.py").write_text(program)
+    config = tmp_path / "openresponses.toml"
+    config.write_text(f"{every}\n{own}".replace("opens = 7", "opens = 0\ncloses = 24"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    scenario = provider.play(says("openai", "Hello."))
+    server = Server(environment(provider.url), config_path=str(config)).start()
+    try:
+        told = Client(server.url, http).ask(
+            {"model": MODELS["openai"], "instructions": "Call +41441234567.", "input": "hi"}
+        )
+    finally:
+        server.stop()
+    assert told.headers["x-office"] == "default"
+    assert told.headers["x-ratelimit-remaining-requests"] == "59"
+    assert "Call [a number]." in scenario.requests[0].body.decode()

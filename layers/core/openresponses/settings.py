@@ -163,10 +163,7 @@ class Settings:
     log_level: str = setting("INFO", _one_of(*LOG_LEVELS), "", "Least severe messages to log")
     require_keys: bool = setting(False, SWITCH, "", "Answer only requests that carry a known API key")
     oidc_issuer: str | None = setting(
-        None,
-        TEXT,
-        "URL",
-        "Identity provider whose tokens are taken as well; then every request needs one, or a key",
+        None, TEXT, "URL", "Identity provider whose tokens are taken as well; then every request needs one, or a key"
     )
     oidc_audience: str | None = setting(None, TEXT, "", "What those tokens name as their audience (`aud`)")
     oidc_tenant_claim: str = setting("tenant", TEXT, "", "Their claim that names the tenant")
@@ -188,7 +185,8 @@ LAYER_CONFIG = Path(__file__).parents[1] / "openresponses.toml"
 
 
 def with_layer_config(environ: Mapping[str, str]) -> dict[str, str]:
-    """`environ`, naming the configuration file that the Lambda layer was built with, if it was and no other is named."""
+    """`environ`, with the configuration file that the Lambda layer was built with, if there is one and no other is
+    named."""
     named = {"OPENRESPONSES_CONFIG": str(LAYER_CONFIG)} if LAYER_CONFIG.is_file() else {}
     return {**named, **environ}
 
