@@ -210,7 +210,7 @@ def test_a_large_result_is_cut(gateway: Gateway, servers: McpServers) -> None:
     assert len(scenario.requests[1].body) < 600_000
 
 
-@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize(("route",), CHOICES)
 def test_an_image_reaches_the_model(gateway: Gateway, servers: McpServers, route: str) -> None:
     scenario = gateway.scenario(says(route, calls=[("math__image", {})]), says(route, "Nice."))
     told = gateway.ask(body(route, mcp(servers)))

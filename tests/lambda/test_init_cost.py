@@ -82,4 +82,7 @@ NOT_NEEDED = {
     "openresponses.http.websocket",
     "openresponses.protocol.conversations",
     "openresponses.engine.background",
+    "mcp",
+    "httpx2",
+    "openresponses.engine.mcp.servers",
 }
