@@ -18,6 +18,7 @@ from .lambda_function import Function, rest_event, running
 from .runtime_api import Answer, RuntimeApi, read_body, read_fields
 
 TENANT = "acme"
+TENANTS = {"Bearer first": "first", "Bearer second": "second"}  # of these keys; all others are TENANT's
 
 
 class ApiGateway:
@@ -82,7 +83,8 @@ def event_of(method: str, target: str, headers: dict[str, str], body: bytes) -> 
         content: Any = body.decode() or None
     except UnicodeDecodeError:
         content = body
-    return rest_event(method, target, content, headers, authorizer={"tenant": TENANT})
+    tenant = TENANTS.get(headers.get("authorization", ""), TENANT)
+    return rest_event(method, target, content, headers, authorizer={"tenant": tenant})
 
 
 async def send(writer: asyncio.StreamWriter, answer: Answer, method: str) -> None:
