@@ -9,6 +9,8 @@ JOBS ?= 2
 PYTHON ?=
 export PYTHON
 
+# Where `make build` writes its bill of materials.
+SBOM ?= .aws-sam/build/sbom.cdx.json
 # Lambda's processor. The layer's Makefile gets it from the environment, the template as a parameter: `make build`.
 ARCHITECTURE ?= arm64
 # pyenv's python3.13, which SAM would not find unless pyenv has selected it.
@@ -16,7 +18,7 @@ PATH313 := $(addsuffix :,$(firstword $(wildcard $(HOME)/.pyenv/versions/3.13.*/b
 
 CODE := $(wildcard layers/core/openresponses layers/runtime functions scripts tests)
 
-.PHONY: help setup setup-run run test test-slow test-clients test-clients-python clients-python clients-js soak fuzz check format docs lock sam-venv build deploy local-aws verify-aws clean
+.PHONY: help setup setup-run run test test-slow test-clients test-clients-python clients-python clients-js soak fuzz check format docs lock sam-venv audit-venv build sbom audit deploy local-aws verify-aws clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -75,9 +77,21 @@ lock: ## compile the lock files from pyproject.toml (ARGS=--upgrade: to the newe
 sam-venv: ## install AWS's SAM CLI into .venv-sam (to validate, build and deploy)
 	@scripts/setup.sh $(VENV)-sam requirements-sam.txt
 
-build: sam-venv ## build what `sam deploy` deploys (ARCHITECTURE=x86_64 for Intel)
+audit-venv:
+	@scripts/setup.sh $(VENV)-audit requirements-audit.txt
+
+build: sam-venv audit-venv ## build what `sam deploy` deploys (ARCHITECTURE=x86_64 for Intel)
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} PATH="$(PATH313)$$PATH" ARCHITECTURE=$(ARCHITECTURE) \
 	  $(VENV)-sam/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE) $(ARGS)
+	@$(MAKE) --no-print-directory sbom ARGS=
+
+sbom: audit-venv ## list what ships, as CycloneDX: .aws-sam/build/sbom.cdx.json (part of `make build`)
+	@mkdir -p $(dir $(SBOM))
+	@PYTHONWARNINGS=ignore $(VENV)-audit/bin/cyclonedx-py requirements layers/core/requirements.txt --pyproject pyproject.toml \
+	  --output-reproducible --output-file $(SBOM)
+
+audit: setup audit-venv ## look for known vulnerabilities in all locks (ARGS=--allow-unreachable: pass without an answer)
+	@$(BIN)/python -m scripts.audit $(VENV)-audit/bin/pip-audit $(ARGS)
 
 deploy: ## build, then deploy (the first time with questions: ARGS=--guided)
 	@$(MAKE) --no-print-directory build ARGS=
@@ -91,6 +105,6 @@ verify-aws: setup sam-venv ## check in your AWS account what only AWS can show, 
 	@$(BIN)/python -m scripts.verify_aws $(ARGS)
 
 clean: ## remove what make made
-	rm -rf $(VENV) $(VENV)-lock $(VENV)-sam $(VENV)-clients $(VENV)-clients-openai2 tests/clients/js/node_modules build dist .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lock $(VENV)-sam $(VENV)-audit $(VENV)-clients $(VENV)-clients-openai2 tests/clients/js/node_modules build dist .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -rf layers/core/openresponses.egg-info
 	find layers functions tests -name __pycache__ -type d -prune -exec rm -rf {} +

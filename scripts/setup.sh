@@ -62,9 +62,10 @@ else
     make_venv
 fi
 
-# --no-deps: the lock is complete, and pip is faster, and less choosy about extras, if it need not resolve.
+# Wheels only: a source distribution would run its own code here. --no-deps: the lock is complete, and pip is faster, and less choosy about extras, if it need not resolve.
 echo "Installing $lock into $venv (this once) ..."
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r "$lock" ||
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary=:all: \
+    -r "$lock" ||
     fail "The packages of $lock could not be installed: see above, and check the network or pip's own configuration."
 if [ "$editable" ]; then
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . ||
