@@ -42,6 +42,7 @@ from .base import (
     Turn,
     UpstreamRequest,
     Usage,
+    usage_of,
 )
 from .failures import failure, read_failure
 from .messages import logprobs_of
@@ -341,12 +342,7 @@ class ResponsesReader:
 
     def _usage(self, response: Json) -> Iterator[Delta]:
         if usage := response.get("usage"):
-            yield Usage(
-                usage.get("input_tokens") or 0,
-                usage.get("output_tokens") or 0,
-                (usage.get("input_tokens_details") or {}).get("cached_tokens") or 0,
-                (usage.get("output_tokens_details") or {}).get("reasoning_tokens") or 0,
-            )
+            yield usage_of(_read_usage, usage)
 
     # ---------------------------------------------------------------- items
 
@@ -490,6 +486,16 @@ LACKING: dict[str, Json] = {
 OWN_KINDS = frozenset({"message", "reasoning", *CALLS})
 # What the assembler numbers and names anew; `obfuscation` only hides the length of a delta on the wire.
 NUMBERING = frozenset({"type", "sequence_number", "item_id", "output_index", "obfuscation"})
+
+
+def _read_usage(usage: Json) -> Usage:
+    return Usage(
+        usage.get("input_tokens") or 0,
+        usage.get("output_tokens") or 0,
+        (usage.get("input_tokens_details") or {}).get("cached_tokens") or 0,
+        (usage.get("output_tokens_details") or {}).get("reasoning_tokens") or 0,
+    )
+
 
 Handler = Callable[[ResponsesReader, Json], Iterable[Delta]]
 HANDLERS: dict[Any, Handler] = {
