@@ -23,7 +23,7 @@ from openresponses.routing import Router
 from openresponses.settings import TABLE, Setting, Settings
 from openresponses.store.base import MAX_CHAIN
 
-from . import costs, events, features, fields, hosted
+from . import commands, costs, events, features, fields, hosted
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -300,6 +300,12 @@ def request_fields() -> str:
     )
 
 
+def faults() -> str:
+    from . import faults
+
+    return table(faults.HEAD, faults.rows())
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "greeting": greeting,
     "providers": providers,
@@ -322,12 +328,14 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "events": stream_events,
     "limits": limits,
     "costs": costs.table,
+    "faults": faults,
     "fidelity-requests": fidelity_requests,
     "fidelity-refusals": fidelity_refusals,
     "request-fields": request_fields,
     "hosted-kinds": hosted_kinds,
     "hosted-options": hosted_options,
     "hosted-items": hosted_items,
+    "commands": commands.reference,
 }
 
 
