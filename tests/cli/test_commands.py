@@ -5,31 +5,14 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
-from openresponses import cli
-from openresponses.cli.base import Command, root
+
+from scripts.commands import commands
 
 from .conftest import Run
-
-
-def commands() -> Iterator[tuple[str, Command]]:
-    def below(path: str, group: click.Group) -> Iterator[tuple[str, Command]]:
-        context = click.Context(group)
-        for name in group.list_commands(context):
-            found = group.get_command(context, name)
-            assert found
-            if isinstance(found, click.Group):
-                yield from below(f"{path}{name} ", found)
-            else:
-                assert isinstance(found, Command), f"{path}{name} is no Command of ours: no examples"
-                yield f"{path}{name}", found
-
-    yield from below("", root(cli.COMMANDS))
-
 
 COMMANDS = dict(commands())
 each = pytest.mark.parametrize("name", COMMANDS)

@@ -277,7 +277,7 @@ def test_commands_that_are_named_exist() -> None:
         for line in CALL.findall(text):
             called = shlex.split(re.split(r"[|>;&#]|\s\(|`", line)[0].replace("\\", ""), posix=True)
             known = command_named(called)
-            options = {word.partition("=")[0] for word in called if word.startswith("-")}
+            options = {word.partition("=")[0] for word in called if word.startswith("-") and word != "-"}
             assert options <= known, f"{page.name}: openresponses{line}"
 
 
@@ -285,7 +285,7 @@ def command_named(words: list[str]) -> set[str]:
     """The options of the command that the words name. Raises AssertionError where there is none."""
     command: click.Command = root(cli.COMMANDS)
     words = list(words)
-    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+    while isinstance(command, click.Group) and words and words[0].islower() and words[0][0] != "-":
         found = command.get_command(click.Context(command), words[0])
         assert found, f"openresponses has no command {words[0]!r}"
         command, words = found, words[1:]
