@@ -52,12 +52,7 @@ def rotate(place: Place, id: str, tenant: str, overlap: float) -> None:
     print(f"{ending.short_id} is valid until {until}.{found.notice}", file=sys.stderr)
 
 
-@command(
-    examples=[
-        "openresponses keys export --tenant acme --store history.db > keys.jsonl",
-        "openresponses keys export --tenant acme | openresponses keys import --stack other -",
-    ]
-)
+@command(examples=["openresponses keys export --tenant acme --store history.db > keys.jsonl"])
 @click.option("--tenant", required=True, help="Whose keys.")
 @place_options
 def export(place: Place, tenant: str) -> None:
