@@ -24,7 +24,8 @@ from .gateway import Exchange
 
 Json = dict[str, Any]
 
-LARGEST = 30_000  # bytes of a record that is played: longer ones are of the same frames
+LARGEST = 8_000  # bytes of a record that is played whole; longer ones lend their frames
+LARGEST_LENT = 30_000
 TOOL = {"type": "function", "name": "f", "parameters": {"type": "object"}}
 TOOLS = [TOOL, {**TOOL, "name": "g"}, {"type": "custom", "name": "c"}]
 STATE = "reasoning.encrypted_content"
@@ -88,12 +89,12 @@ def spoken(dice: Random, dialect: str) -> Frames:
 
 
 @cache
-def recorded(dialect: str) -> list[Record]:
+def recorded(dialect: str, largest: int = LARGEST) -> list[Record]:
     """Its streams."""
     return [
         record for record in RECORDS
         if record.dialect == dialect and record.framing != "json" and record.status == 200
-        and not record.not_applicable and len(record.body) <= LARGEST
+        and not record.not_applicable and len(record.body) <= largest
     ]  # fmt: skip
 
 
@@ -116,7 +117,7 @@ def vocabulary(dialect: str) -> Frames:
     found: dict[object, bytes] = {}
     bodies = [
         says(dialect, "Text.", calls=[("f", {})], reasoning="Thought.").body,
-        *(r.body for r in recorded(dialect)),
+        *(r.body for r in recorded(dialect, LARGEST_LENT)),
     ]
     for body in bodies:
         for frame in frames_of(body, "ndjson" if dialect == "ollama" else "sse"):
@@ -128,7 +129,7 @@ def _kind(frame: bytes) -> object:
     start, end = frame.find(b"{"), frame.rfind(b"}") + 1
     try:
         return _shape(json.loads(frame[start:end]))
-    except ValueError:
+    except (ValueError, RecursionError):
         return frame
 
 
@@ -180,7 +181,7 @@ def _change(dice: Random, frames: Frames) -> None:
     start, end = frames[at].find(b"{"), frames[at].rfind(b"}") + 1
     try:
         value = json.loads(frames[at][start:end])
-    except ValueError:
+    except (ValueError, RecursionError):
         return
     damage(dice, value)
     frames[at] = frames[at][:start] + written(value) + frames[at][end:]
@@ -260,7 +261,7 @@ def odd_answer(dice: Random, dialect: str) -> Answer:
         for _ in range(dice.randrange(3)):
             damage(dice, value)
         body = written(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     headers = (
         {"retry-after": dice.choice(("1", "-1", "x", "1e999", "9" * 400))} if dice.random() < 0.2 else {}
