@@ -152,7 +152,6 @@ class Samples:
     # ---------------------------------------------------------------- opening
 
     async def _opened(self) -> AsyncGenerator[list[Delta]]:
-        self._limit_opening()
         self._commit_at = asyncio.get_running_loop().time() + self._services.settings.commit_seconds
         loading = asyncio.ensure_future(self._load())
         async with aclosing(self._waited(loading)) as silence:
@@ -164,10 +163,12 @@ class Samples:
                 async for deltas in batches:
                     self._committed = True
                     yield deltas
+        self._limit_opening()
         opening = asyncio.ensure_future(self._first(loaded))
         async with aclosing(self._waited(opening)) as silence:
             async for _ in silence:
                 yield []
+        self._committed = True
         yield opening.result()
 
     async def _waited(self, task: asyncio.Future[Any]) -> AsyncGenerator[None]:
@@ -348,4 +349,5 @@ class Samples:
         """A stream shows life within `commit_seconds`; whatever is tried again is tried before."""
         if self._streaming:
             now = asyncio.get_running_loop().time()
-            self._retry_until = now + self._services.settings.commit_seconds
+            window = self._services.settings.commit_seconds
+            self._retry_until = now + window if self._committed else self._commit_at
