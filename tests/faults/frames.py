@@ -73,6 +73,11 @@ def frames() -> Iterator[Fault]:
 def errors_in_200() -> Iterator[Fault]:
     for kind, code in ERROR_CODES.items():
         yield Fault(f"begins with an error event: {kind}", body(error(kind)), refused(code))
+        # OpenAI's is read with the response.failed that should follow it, and nobody waits for that twice.
+        patient = {"openai": refused(code, retried=False)}
+        early = sends(head_of, chunked(error(kind)), ending="hang")
+        name = f"begins with an error event and falls silent: {kind}"
+        yield Fault(name, early, refused(code), patient, silent=True)
         late = broken(code, FIRST_WORD)
         answer = body(until_first_word, error(kind))
         yield Fault(f"sends an error event after the first word: {kind}", answer, late)

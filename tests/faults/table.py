@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .fault import Fault
-from .frames import ERROR_CODES, early_ends, errors_in_200, frames
+from .frames import early_ends, errors_in_200, frames
 from .messages import codings, http, statuses
 from .stops import stops
 
@@ -14,9 +14,7 @@ FAMILIES: dict[str, tuple[Fault, ...]] = {
 FAULTS: tuple[Fault, ...] = tuple(fault for family in FAMILIES.values() for fault in family)
 # (fault, dialect): why. A cell that holds after all fails until it is taken out of here.
 AFTER_FINISH = "Gemini's answer goes on after its finishReason"
-ERROR_FIRST = "an error event is forgotten when silence follows it"
 PENDING: dict[tuple[str, str], str] = {
     **{(name, "gemini"): AFTER_FINISH
        for name in ("sends its end twice", "sends its answer twice", "sends garbage after its end")},
-    **{(f"sends an error event and falls silent: {kind}", "openai"): ERROR_FIRST for kind in ERROR_CODES},
 }  # fmt: skip

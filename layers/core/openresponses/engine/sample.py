@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import suppress
 from typing import Protocol, runtime_checkable
 
 import httpx
@@ -154,12 +155,12 @@ class UpstreamSample:
         except TimeoutError:
             self._raise_at_deadline()
             seconds = services.settings.first_byte_timeout
-            message = f"{self._provider.name} did not answer within {seconds:g} s."
-            raise ApiError(
-                "provider_timeout", message, retryable=False
-            ) from None  # nobody waits for it twice
+            silent = f"{self._provider.name} did not answer within {seconds:g} s."
+            told = self._told(ApiError("provider_timeout", silent))
+            told.retryable = False  # nobody waits for it twice
+            raise told from None
         except (httpx.TransportError, httpx.DecodingError) as error:
-            raise self._broken(error) from None
+            raise self._told(self._broken(error)) from None
         first = deltas[0]
         if isinstance(first, Failed) or (self._failed and not any(_is_content(delta) for delta in deltas)):
             raise next(delta.error for delta in deltas if isinstance(delta, Failed))
@@ -180,18 +181,13 @@ class UpstreamSample:
                 if self._finished:
                     return
                 self._raise_at_deadline()
-                deltas = [
-                    Failed(
-                        ApiError(
-                            "provider_timeout", f"{self._provider.name} fell silent for {self._idle:g} s."
-                        )
-                    )
-                ]
+                silent = f"{self._provider.name} fell silent for {self._idle:g} s."
+                deltas = [Failed(self._told(ApiError("provider_timeout", silent)))]
                 self._done = True
             except (httpx.TransportError, httpx.DecodingError) as error:
                 if self._finished:
                     return
-                deltas = [Failed(self._broken(error))]
+                deltas = [Failed(self._told(self._broken(error)))]
                 self._done = True
             if deltas:
                 yield deltas
@@ -304,6 +300,12 @@ class UpstreamSample:
         """Tells the turn's deadline from the provider's silence."""
         if self._deadline is not None and self._now() >= self._deadline - 0.002:
             raise TimeoutError
+
+    def _told(self, error: ApiError) -> ApiError:
+        """The error that the provider told of before it fell silent or broke off, if it did; else `error`."""
+        with suppress(*MISREAD):
+            return next((delta.error for delta in self._reader.end() if type(delta) is Failed), error)
+        return error
 
     def _broken(self, error: Exception) -> ApiError:
         name, cause = self._provider.name, type(error.__cause__ or error).__name__
