@@ -73,7 +73,12 @@ def test_images_and_files_are_sent(run: Run, home: Path, gateway: Gateway) -> No
     assert message["content"][1]["filename"] == "a.pdf"
 
 
-@pytest.mark.parametrize("way", [[], ["--no-stream"], ["--json"], ["--raw"]])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "way", [[], ["--json"], pytest.param(["--no-stream"], marks=SLOW), pytest.param(["--raw"], marks=SLOW)]
+)
 def test_a_failure_is_one_line(run: Run, way: list[str]) -> None:
     for arguments, words in (
         (["ask", "Hi", "--model", "claude-opus-4-6"], "set ANTHROPIC_API_KEY"),
@@ -132,6 +137,17 @@ def keyed() -> Any:
     server = Server({}, authenticate=authenticate).start()
     yield server.url
     server.stop()
+
+
+@SLOW
+def test_doctor_looks_at_a_gateway_at_an_address(run: Run, keyed: str) -> None:
+    said = run("doctor", "--url", keyed, "--key", "right", "--json")
+    found = {finding["what"]: finding for finding in json.loads(said.out)["findings"]}
+    for what in ("gateway", "without a key", "key", "streaming"):
+        assert found[what]["status"] == "ok", found[what]
+    wrong = run("doctor", "--url", keyed, "--key", "wrong")
+    assert wrong.code == 1 and "keys create" in wrong.out
+    assert "--key" in run("doctor", "--url", keyed).out
 
 
 # --------------------------------------------------------------------------- models, explain
