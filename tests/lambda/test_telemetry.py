@@ -97,7 +97,7 @@ async def test_failures_before_and_after_the_first_byte(function: Lambda, provid
     metrics = said.metrics()
     assert metrics["ResponsesFailed"] == 2 and metrics["Responses"] == 2 and metrics["Retries"] == 1
     assert [line["status"] for line in said.turns()] == ["failed", "failed"]
-    assert said.metrics("provider")["Retries"] == 1
+    assert said.metrics("provider", "model")["Retries"] == 1
 
 
 async def test_a_bad_request_is_no_failure(function: Lambda) -> None:

@@ -50,6 +50,7 @@ class Provider:
     key_required: bool = True
     base_url_variable: str = ""
     models: tuple[str, ...] = ()
+    request_id_header: str = ""
 
     @property
     def needs_key(self) -> bool:
@@ -219,6 +220,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "key_required": Field(bool, "true or false"),
         "base_url_variable": Field(str, "a variable's name", VARIABLE.fullmatch),
         "models": Field(list, "a list of model names", _strings(NAME)),
+        "request_id_header": Field(str, "a header's name", re.compile(r"[a-z0-9-]+").fullmatch),
     },
     "route": {
         "match": MATCH,

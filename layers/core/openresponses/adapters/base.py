@@ -33,6 +33,22 @@ class ModelProfile:
     options: Json = field(default_factory=dict)
     price: Mapping[str, float] = field(default_factory=dict)
 
+    def cost(self, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> float | None:
+        """Of these tokens, in millionths of a dollar, the input with its cached ones. None without a price."""
+        price = self.price
+        if not price:
+            return None
+        cost = (input_tokens - cached_tokens) * price["input"] + output_tokens * price["output"]
+        return cost + cached_tokens * price.get("cached_input", price["input"])
+
+    def cost_of(self, usage: Json | None) -> float | None:
+        """Of a response's usage, in dollars. None without usage or price."""
+        if usage is None:
+            return None
+        cached = usage.get("input_tokens_details", {}).get("cached_tokens", 0)
+        cost = self.cost(usage["input_tokens"], usage["output_tokens"], cached)
+        return None if cost is None else round(cost / 1_000_000, 9)
+
 
 @dataclass(slots=True)
 class Turn:

@@ -94,6 +94,11 @@ class Assembler:
         """Tokens of the samples that have ended, in and out."""
         return self._spent[0] + self._spent[1]
 
+    @property
+    def sample_usage(self) -> base.Usage | None:
+        """Of the sample that has not been ended."""
+        return self._usage
+
     def end_sample(self) -> None:
         """Closes what is open after a sample that was not the last one, but for calls that run on MCP servers, and
         keeps its usage."""

@@ -23,6 +23,7 @@ from ..protocol.errors import ApiError
 from ..sealing import Unreadable
 from ..store.background import Batch, Lease
 from ..store.base import StoredResponse, StoreUnavailable
+from ..telemetry import REQUEST_ID, TRACEPARENT
 from .middleware import Caller
 from .run import BackgroundTurn, Run
 from .services import Services
@@ -92,6 +93,8 @@ class Background:
         try:
             carried = orjson.loads(await self._services.sealer.open(tenant, PURPOSE, sealed.decode()))
             request = carried["request"]
+            REQUEST_ID.set(carried.get("request_id"))
+            TRACEPARENT.set(carried.get("traceparent"))
             turn = BackgroundTurn(
                 self._services,
                 request,

@@ -11,10 +11,12 @@ from collections.abc import AsyncGenerator, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..adapters.base import Delta, ItemEnd, ToolCallDelta, ToolCallStarted
+from ..adapters.base import Delta, HostedItemEnded, ItemEnd, ToolCallDelta, ToolCallStarted
 from ..adapters.tools import wire_name
 from ..protocol.errors import ApiError
 from .local_tools import LocalCall, LocalTool
+from .reports import watched_call
+from .services import Services
 from .tools import Toolset
 
 Json = dict[str, Any]
@@ -43,11 +45,12 @@ class Heard:
 class Calls:
     """The calls of one turn, sample by sample. `toolset` may be changed between samples."""
 
-    def __init__(self, request: Json, toolset: Toolset, max_rounds: int) -> None:
+    def __init__(self, services: Services, request: Json, toolset: Toolset) -> None:
+        self._services = services
         self.toolset = toolset
         self._one_at_a_time = request.get("parallel_tool_calls") is False
         self._left: int | None = request.get("max_tool_calls")
-        self._rounds_left = max_rounds
+        self._rounds_left = services.settings.max_tool_rounds
         self._refused_rounds = 0
         self._for_client = 0  # calls of this sample that wait for the client
         self.goes_on = False  # whether the model is to be sampled again: no call waits for the client
@@ -126,13 +129,19 @@ class Calls:
                 is_function = heard.shown is not None and heard.shown.kind == "function"
                 call_id = next(local)["call_id"] if is_function else None
                 call = LocalCall(heard.call.key, "".join(heard.pieces), call_id)
-                running.append(asyncio.ensure_future(heard.tool.answer(call)))
+                running.append(asyncio.ensure_future(self._answered(heard.tool, call)))
         try:
             for answer in running:
                 yield [await answer]
         finally:
             for answer in running:
                 answer.cancel()
+
+    async def _answered(self, tool: LocalTool, call: LocalCall) -> HostedItemEnded:
+        answering = tool.answer(call)
+        if tool.waits:
+            return await answering
+        return await watched_call(self._services, tool, call.call_id, answering, lambda _: call.error)
 
     def next_round(self) -> tuple[list[Json], str | None]:
         """Ends a sample: the hidden items that the next one sees, and why there must be none, or None.

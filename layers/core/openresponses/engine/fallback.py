@@ -6,9 +6,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from ..metrics import FALLBACKS
 from ..protocol.errors import ApiError
 from ..routing import Route
-from ..telemetry import Telemetry
+from ..telemetry import Telemetry, bounded
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -46,7 +47,8 @@ async def first_that_answers(
         if not may_switch():
             break
         log.warning("%s: %s; falling back to %s", failed, reason.code, other)
-        telemetry.fell_back(failed.provider.name)
+        provider = failed.provider
+        telemetry.counted(FALLBACKS, provider.name, bounded(failed.model, provider.models))
         try:
             return await open_on(other)
         except ApiError as error:

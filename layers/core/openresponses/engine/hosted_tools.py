@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -39,6 +40,14 @@ class HostedTool:
     always: bool = False
 
     @property
+    def kind(self) -> str:
+        return "hosted"
+
+    @property
+    def server_of(self) -> tuple[None, None]:
+        return None, None
+
+    @property
     def waits(self) -> bool:
         return False
 
@@ -46,29 +55,27 @@ class HostedTool:
         return call
 
     async def answer(self, call: LocalCall) -> HostedItemEnded:
-        output = {
-            "type": "function_call_output",
-            "call_id": call.call_id,
-            "output": await self.run(call.arguments),
-        }
+        result, call.error = await self._run(call.arguments)
+        output = {"type": "function_call_output", "call_id": call.call_id, "output": result}
         return HostedItemEnded(("output", call.call_id), {**output, "status": "completed"})
 
-    async def run(self, arguments: str) -> str:
-        """The result for the model, at most MAX_RESULT_BYTES of text; never raises for what the tool did."""
+    async def _run(self, arguments: str) -> tuple[str, str | None]:
+        """The result for the model, at most MAX_RESULT_BYTES of text, and the kind of failure that it is, if any; never
+        raises for what the tool did."""
         try:
             given = orjson.loads(arguments or "{}")
         except orjson.JSONDecodeError:
-            return "Error: the arguments are not valid JSON."
+            return "Error: the arguments are not valid JSON.", "invalid_arguments"
         if not isinstance(given, dict):
-            return "Error: the arguments must be a JSON object."
+            return "Error: the arguments must be a JSON object.", "invalid_arguments"
         try:
             async with asyncio.timeout(self.timeout):
-                return as_text(await self.call(given))
+                return as_text(await self.call(given)), None
         except TimeoutError:
-            return f"Error: the tool did not answer within {self.timeout:g} s."
+            return f"Error: the tool did not answer within {self.timeout:g} s.", "timeout"
         except Exception as error:
             log.warning("tool %s failed: %s", self.name, type(error).__name__)
-            return f"Error: {type(error).__name__}: {error}"[:1000]
+            return f"Error: {type(error).__name__}: {error}"[:1000], type(error).__name__
 
 
 def as_text(result: Any) -> str:
@@ -81,11 +88,18 @@ def as_text(result: Any) -> str:
     elif isinstance(result, str):
         text = result
     else:
-        text = orjson.dumps(result, default=str).decode()
+        text = _json(result)
     if (size := len(text.encode())) <= MAX_RESULT_BYTES:
         return text
     kept = text.encode()[:MAX_RESULT_BYTES].decode(errors="ignore")
     return f"{kept}\n[Cut here: the result has {size} bytes, of which {MAX_RESULT_BYTES} are shown.]"
+
+
+def _json(value: Any) -> str:
+    try:
+        return orjson.dumps(value, default=str).decode()
+    except TypeError:  # a number of more than 64 bits
+        return json.dumps(value, default=str, ensure_ascii=False)
 
 
 class HostedTools:

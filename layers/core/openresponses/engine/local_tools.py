@@ -9,16 +9,31 @@ from typing import Protocol
 from ..adapters.base import HostedItemEnded, ToolCallStarted
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LocalCall:
-    """A call to answer. `key` names it within its sample, `call_id` is that of its item, if that has one."""
+    """A call to answer. `key` names it within its sample, `call_id` is that of its item, if that has one.
+    Whoever answers says in `error` what kind of failure it was, if it was one."""
 
     key: Hashable
     arguments: str
     call_id: str | None = None
+    error: str | None = None
 
 
 class LocalTool(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> str:
+        """`hosted` or `mcp`."""
+        ...
+
+    @property
+    def server_of(self) -> tuple[str | None, str | None]:
+        """Label and URL of the server that has the tool."""
+        ...
+
     @property
     def waits(self) -> bool:
         """Whether the client has its say before a call runs: the turn ends with the question."""

@@ -28,8 +28,10 @@ from ..adapters.base import (
     provider_error,
 )
 from ..catalog import Provider
+from ..metrics import CIRCUITS_OPENED, KEY_REFUSED, RETRIES, THROTTLED
 from ..protocol.errors import ApiError
 from ..routing import Endpoint
+from ..telemetry import REQUEST_ID, bounded
 from ..upstream.client import Answer
 from ..upstream.framing import DONE, Decoder, Frame, FrameError, WholeDecoder, decoder_for, parse
 from ..upstream.retry import seconds_of, with_retries
@@ -55,6 +57,16 @@ class Sample(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+    # For telemetry: where the provider is, how often it was asked, its own id of the last time.
+    @property
+    def base_url(self) -> str | None: ...
+
+    @property
+    def attempts(self) -> int: ...
+
+    @property
+    def provider_request_id(self) -> str | None: ...
 
 
 class UpstreamSample:
@@ -85,7 +97,10 @@ class UpstreamSample:
         self._deadline = deadline
         self._longest_wait = longest_wait
         self._until = until
-        self._attempts = 0
+        self._source = provider.name, bounded(turn.model, provider.models)
+        self.base_url: str | None = None
+        self.attempts = 0
+        self.provider_request_id: str | None = None
         self._now = asyncio.get_running_loop().time
         effort = turn.request.get("reasoning", {}).get("effort")
         settings = services.settings
@@ -120,20 +135,24 @@ class UpstreamSample:
 
     async def _attempt(self, refresh: bool) -> list[Delta]:
         services, name = self._services, self._provider.name
+        counted = services.telemetry.counted
         endpoint = await services.router.endpoint(self._provider, services.secrets, refresh=refresh)
+        self.base_url = endpoint.base_url
+        if self._provider.request_id_header and (request_id := REQUEST_ID.get()):
+            endpoint.headers[self._provider.request_id_header] = request_id
         services.breaker.admit(endpoint.base_url, name)
-        if self._attempts:
-            services.telemetry.retried(name)
-        self._attempts += 1
+        if self.attempts:
+            counted(RETRIES, *self._source)
+        self.attempts += 1
         try:
             deltas = await self._once(endpoint)
         except ApiError as error:
             if services.breaker.failed(endpoint.base_url, error):
-                services.telemetry.circuit_opened(name)
+                counted(CIRCUITS_OPENED, *self._source)
             if error.status == 429:
-                services.telemetry.throttled(name)
+                counted(THROTTLED, *self._source)
             elif error.code == "provider_authentication_failed" and refresh:
-                services.telemetry.key_refused(name)
+                counted(KEY_REFUSED, *self._source)
             await self.aclose()
             self._reset()
             raise
@@ -147,6 +166,7 @@ class UpstreamSample:
         try:
             async with asyncio.timeout_at(self._before_deadline(limit)):
                 self._answer = answer = await services.upstream.post(endpoint, self._request)
+                self.provider_request_id = answer.request_id
                 if answer.status >= 300:
                     raise await self._explain(answer)
                 self._chunks = answer.chunks()
@@ -336,6 +356,9 @@ class Answers(Protocol):
 class EchoSample:
     """The built-in provider: its frames come from itself, after its own pauses."""
 
+    base_url = provider_request_id = None
+    attempts = 1
+
     def __init__(self, adapter: Answers, turn: Turn, *, deadline: float | None) -> None:
         self._reader = adapter.reader(turn)
         self._answer = iter(adapter.answer(turn))
@@ -364,6 +387,9 @@ class EchoSample:
 
 class NoSample:
     """`generate: false`, a prewarm: the turn is answered, and can be continued, without the model."""
+
+    base_url = provider_request_id = None
+    attempts = 0
 
     async def open(self) -> list[Delta]:
         return [Usage(0, 0), Finished(None)]

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from ..adapters.base import Delta, Turn, UpstreamRequest
+from ..adapters.base import Delta, ToolCallStarted, Turn, UpstreamRequest
 from ..adapters.registry import adapter_named
 from ..protocol.errors import ApiError
 from ..routing import Route
@@ -21,6 +21,7 @@ from .context import Context, load_context
 from .fallback import first_that_answers
 from .mcp import mcp_tools
 from .middleware import Hooks
+from .reports import SampleWatch
 from .sample import Answers, EchoSample, NoSample, Sample, UpstreamSample
 from .services import Services
 from .summaries import with_summaries
@@ -70,6 +71,7 @@ class Samples:
         self._retry_until: float | None = None  # on the loop's clock
         self._committed = self._others_left = False
         self._sample: Sample | None = None
+        self._watch: SampleWatch | None = None
         self._continued: list[Json] = []  # what the next sample sees beyond the context
         self._told = 0  # items of the assembler's output that are in it
         self._mcp: McpTools | None = None
@@ -78,6 +80,8 @@ class Samples:
         self.ended_by: str | None = None
 
     async def aclose(self) -> None:
+        if self._watch:
+            self._watch.ended()
         if self._sample:
             await self._sample.aclose()
         if self._mcp:
@@ -97,6 +101,8 @@ class Samples:
             async with aclosing(self._sample.deltas()) as batches:
                 async for deltas in batches:
                     yield self._passed(deltas)
+            if self._watch:
+                self._watch.ended()
             if self._hooks and not self._assembler.error:
                 yield await self._hooks.after_sample()
             finish = self._assembler.finish
@@ -130,6 +136,8 @@ class Samples:
         """What the assembler may see."""
         if not any(type(delta) in CALL_DELTAS for delta in deltas):
             return deltas
+        if self._watch and any(type(delta) is ToolCallStarted for delta in deltas):
+            self._watch.called = True
         shown = map(self._calls.shown, deltas)
         return [delta for delta in shown if delta is not None]
 
@@ -259,7 +267,7 @@ class Samples:
         self.context = await load_context(self._services.store, self._tenant, self._request, owner)
         self._mcp = await mcp_tools(self._services, self._tenant, self._request, self.route)
         self._resolve(self.context)
-        self._calls = Calls(self._request, self._toolset, self._services.settings.max_tool_rounds)
+        self._calls = Calls(self._services, self._request, self._toolset)
         return self.context
 
     def _resolve(self, context: Context) -> None:
@@ -288,8 +296,15 @@ class Samples:
         return await open_shortened(turn, self._open_sample, self._count)
 
     async def _open_sample(self, turn: Turn) -> list[Delta]:
-        self._sample = self._new_sample(turn, self._build(turn))
-        return await self._sample.open()
+        sample = self._sample = self._new_sample(turn, self._build(turn))
+        watch = self._watch = SampleWatch(self._services, self.route, sample, self._assembler)
+        try:
+            deltas = await sample.open()
+        except BaseException as raised:
+            watch.ended(raised)
+            raise
+        watch.opened()
+        return deltas
 
     async def _count(self, turn: Turn) -> int | None:
         """The provider's count; None if there is none: then its answer will tell whether the context fits."""

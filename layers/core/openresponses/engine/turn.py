@@ -13,12 +13,13 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any
 
 from ..adapters.base import Delta, Failed, UpstreamRequest
+from ..metrics import STORE_FAILURES
 from ..protocol.errors import ApiError
 from ..protocol.ids import new_response_id
 from ..protocol.response import new_response
 from ..routing import Route
 from ..store.base import StoredResponse
-from ..telemetry import TurnReport
+from ..telemetry import REQUEST_ID, RESPONSE_ID, TENANT, TRACE, TRACEPARENT, Trace, TurnReport, bounded
 from .assembler import Assembler, Event
 from .context import CONTINUABLE, visible
 from .conversation import conversation_id
@@ -85,11 +86,19 @@ class ResponseTurn:
         self._deadline = self._own_deadline(deadline)
         self.response = response or new_response(new_response_id(), request, int(services.clock()))
         self.created_at: int = self.response["created_at"]
+        self._trace = Trace.of(TRACEPARENT.get())
+        self._name_log_lines()
         self.caller = caller or Caller(tenant)
         self._samples: Samples | None = None
         self._hooks = self._new_hooks(carried)
         if self._hooks is None or carried is not None:
             self._set_up()
+
+    def _name_log_lines(self) -> None:
+        """From now on the log lines of this task, and of those that it starts, say whose they are."""
+        RESPONSE_ID.set(self.response["id"])
+        TENANT.set(self._tenant)
+        TRACE.set(self._trace)
 
     def _new_hooks(self, carried: Json | None) -> Hooks | None:
         """The middlewares' part, if there are any."""
@@ -169,6 +178,8 @@ class ResponseTurn:
             "key_id": self.caller.key_id,
             "limits": dict(self.caller.limits),
             "state": state,
+            "request_id": REQUEST_ID.get(),
+            "traceparent": self._trace.traceparent,
         }
 
     def _own_deadline(self, deadline: float | None) -> float | None:
@@ -323,6 +334,9 @@ class ResponseTurn:
             await self.append_to_conversation(record)
         except Exception as raised:
             log.error("response %s was not stored: %s", self.response["id"], as_api_error(raised).code)
+            route = self.route
+            model = bounded(route.model, route.provider.models)
+            self._services.telemetry.counted(STORE_FAILURES, route.provider.name, model)
             self.response["store"] = False
 
     async def append_to_conversation(self, record: StoredResponse) -> None:
@@ -375,12 +389,14 @@ class ResponseTurn:
     def _report(self, raised: Exception | None) -> TurnReport:
         status, reason = self._outcome(raised)
         now, response = asyncio.get_running_loop().time(), self.response
-        provider, model, known = "none", self._request.get("model", ""), False
+        provider, model, known, cost = "none", self._request.get("model", ""), False, None
         if self._samples:
             provider, model = self.route.provider.name, self.route.model
             known = model in self.route.provider.models
+            cost = self.route.profile.cost_of(response["usage"])
         first = self._first_token
         return TurnReport(
+            trace=self._trace,
             response_id=response["id"],
             tenant=self._tenant,
             provider=provider,
@@ -388,7 +404,9 @@ class ResponseTurn:
             known_model=known,
             status=status,
             reason=reason,
+            started=self._services.clock() - (now - self._begun),
             duration=(now - self._begun) * 1000,
             first_token=None if first is None else (first - self._begun) * 1000,
             usage=response["usage"],
+            cost=cost,
         )

@@ -1,4 +1,4 @@
-"""`x-request-id` on every reply: generated here, never taken from the client."""
+"""`x-request-id` on every reply: generated here, never taken from the client. Its `traceparent` is continued."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..telemetry import REQUEST_ID
+from ..telemetry import REQUEST_ID, TRACEPARENT
 
 # The reply to an HTTP request, to an upgrade that is accepted, and to one that is not.
 STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
@@ -25,6 +25,11 @@ class RequestIds:
         request_id = f"req_{os.urandom(16).hex()}"
         scope["openresponses.request_id"] = request_id
         REQUEST_ID.set(request_id)
+        TRACEPARENT.set(
+            next(
+                (value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"), None
+            )
+        )
         header = (b"x-request-id", request_id.encode())
 
         async def send_named(message: Message) -> None:

@@ -131,9 +131,5 @@ def _estimate(request: Json) -> tuple[int, int]:
 
 def _spent(profile: ModelProfile, input_tokens: int, output_tokens: int, cached: int = 0) -> dict[str, int]:
     """The counters' amounts for these tokens; `cached` are among those of the input."""
-    price = profile.price
-    cost = 0.0
-    if price:
-        cost = (input_tokens - cached) * price["input"] + output_tokens * price["output"]
-        cost += cached * price.get("cached_input", price["input"])
-    return {"tokens": input_tokens + output_tokens, "cost": round(cost)}
+    cost = profile.cost(input_tokens, output_tokens, cached)
+    return {"tokens": input_tokens + output_tokens, "cost": round(cost or 0)}

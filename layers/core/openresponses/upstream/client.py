@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -23,6 +24,16 @@ from ..routing import Endpoint
 
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 ERROR_BODY_SECONDS = 5.0
+# Where a provider tells its own id of a request: OpenAI and most others, Anthropic, AWS, Azure, Google, Cloudflare's.
+REQUEST_ID_HEADERS = (
+    "x-request-id",
+    "request-id",
+    "x-amzn-requestid",
+    "apim-request-id",
+    "x-goog-request-id",
+    "cf-ray",
+)
+REQUEST_ID = re.compile(r"[\w.:/+=-]{1,200}", re.ASCII)
 BROKEN = (TimeoutError, httpx.TransportError, httpx.DecodingError)
 STATIC_HEADERS = {
     "content-type": "application/json",
@@ -45,6 +56,12 @@ class Answer:
     @property
     def headers(self) -> httpx.Headers:
         return self._response.headers
+
+    @property
+    def request_id(self) -> str | None:
+        """The provider's own id of the request, if it told one that can stand in a log."""
+        found = next((self.headers[name] for name in REQUEST_ID_HEADERS if name in self.headers), "")
+        return found if REQUEST_ID.fullmatch(found) else None
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The body as it comes, decoded if the provider compressed it all the same. Raises httpx.TransportError,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 MAX_IMAGE = 5 << 20  # characters of base64; models take no more
+IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,11 @@ class Result:
     output: str | None
     error: Json | None = None
     images: list[Json] = field(default_factory=list)
+
+    @property
+    def failure(self) -> str | None:
+        """The kind of failure, None for none."""
+        return self.error["type"] if self.error else None
 
     def fields(self) -> Json:
         """Of the item `mcp_call`."""
@@ -48,11 +55,21 @@ def result_of(answer: CallToolResult) -> Result:
     return Result(text, None, images)
 
 
+def _is_seen(image: Any) -> bool:
+    """Whether models take the image: one that none does would fail the turn, not the call."""
+    if len(image.data) > MAX_IMAGE or image.mime_type not in IMAGES:
+        return False
+    try:
+        return bool(b64decode(image.data, validate=True))
+    except ValueError:
+        return False
+
+
 def _line(block: Any, images: list[Json]) -> str:
     """The block as text. An image is one of the model's parts besides."""
     if block.type == "text":
         return str(block.text)
-    if block.type == "image" and len(block.data) <= MAX_IMAGE:
+    if block.type == "image" and _is_seen(block):
         images.append({"type": "input_image", "image_url": f"data:{block.mime_type};base64,{block.data}"})
     if block.type in ("image", "audio"):
         return f"[{block.type}: {block.mime_type}, {len(block.data) * 3 // 4} bytes]"

@@ -30,6 +30,7 @@ from ...protocol.request import named_tools
 from ..calls import LIMIT_REACHED
 from ..context import Context
 from ..local_tools import LocalCall
+from ..reports import watched_call
 from ..services import Services
 from .history import as_functions
 from .results import Result, failed, told
@@ -55,6 +56,14 @@ class McpTool:
     images: dict[tuple[str, str, str], list[Json]]
     waits: bool
 
+    @property
+    def kind(self) -> str:
+        return "mcp"
+
+    @property
+    def server_of(self) -> tuple[str, str]:
+        return self.server.label, self.server.url
+
     def shown(self, call: ToolCallStarted) -> ToolCallStarted | None:
         return None if self.waits else replace(call, kind="mcp", name=self.name, namespace=self.server.label)
 
@@ -63,6 +72,7 @@ class McpTool:
             item = {"type": "mcp_approval_request", "server_label": self.server.label, "name": self.name}
             return HostedItemEnded(("approval", call.key), {**item, "arguments": call.arguments or "{}"})
         result = await self.run(call.arguments)
+        call.error = result.failure
         return HostedItemEnded(call.key, {"type": "mcp_call", **result.fields()})
 
     async def run(self, arguments: str) -> Result:
@@ -144,7 +154,7 @@ class McpTools:
         if calls:
             yield [delta for tool, asked in calls for delta in _call(tool, asked)]
         running = [
-            asyncio.ensure_future(tool.run(asked["arguments"]) if spend() else _limit_reached())
+            asyncio.ensure_future(self._watched(tool, asked["arguments"]) if spend() else _limit_reached())
             for tool, asked in calls
         ]
         try:
@@ -154,6 +164,11 @@ class McpTools:
         finally:
             for run in running:
                 run.cancel()
+
+    async def _watched(self, tool: McpTool, arguments: str) -> Result:
+        return await watched_call(
+            self._services, tool, None, tool.run(arguments), lambda result: result.failure
+        )
 
     def _known(self, label: str, items: list[Json]) -> list[Json] | None:
         """The tools of a list in the conversation, where it has all that this turn asks for."""

@@ -1,0 +1,106 @@
+"""Times samples and tool calls, and tells telemetry how each ended, once. Nothing here is done for an event."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from ..protocol.errors import ApiError
+from ..routing import Route
+from ..telemetry import TRACE, SampleReport, ToolReport, Trace
+
+if TYPE_CHECKING:
+    from .assembler import Assembler
+    from .local_tools import LocalTool
+    from .sample import Sample
+    from .services import Services
+
+T = TypeVar("T")
+
+ABANDONED = "abandoned"
+FINISH_REASONS = {None: "stop", "max_output_tokens": "length"}  # the others keep their names
+
+
+class SampleWatch:
+    """A sample from its first attempt to its end. `called`: whether the model called a tool."""
+
+    def __init__(self, services: Services, route: Route, sample: Sample, assembler: Assembler) -> None:
+        self._services = services
+        self._route = route
+        self._sample = sample
+        self._assembler = assembler
+        self._trace = TRACE.get() or Trace.of(None)
+        self._started = services.clock()
+        self._now = asyncio.get_running_loop().time
+        self._begun = self._now()
+        self._first_chunk: float | None = None
+        self._ended = self.called = False
+
+    def opened(self) -> None:
+        """The provider has said something."""
+        self._first_chunk = (self._now() - self._begun) * 1000
+
+    def ended(self, raised: BaseException | None = None) -> None:
+        """The sample has come to its end, by what was `raised`, if anything. Does nothing the second time."""
+        if self._ended:
+            return
+        self._ended = True
+        route, sample, finish = self._route, self._sample, self._finish()
+        error = self._error(raised) or (None if finish else ABANDONED)
+        self._services.telemetry.sample_ended(
+            SampleReport(
+                trace=self._trace,
+                provider=route.provider.name,
+                model=route.model,
+                known_model=route.model in route.provider.models,
+                response_model=self._assembler.response["model"] if self._first_chunk else None,
+                base_url=sample.base_url,
+                attempts=sample.attempts,
+                provider_request_id=sample.provider_request_id,
+                started=self._started,
+                duration=(self._now() - self._begun) * 1000,
+                first_chunk=self._first_chunk,
+                usage=self._assembler.sample_usage,
+                finish_reason=None if error else finish,
+                error=error,
+            )
+        )
+
+    def _error(self, raised: BaseException | None) -> str | None:
+        error = self._assembler.error or raised
+        if error is None:
+            return None
+        return error.code if isinstance(error, ApiError) else ABANDONED
+
+    def _finish(self) -> str | None:
+        finish = self._assembler.finish
+        if finish is None:
+            return None
+        called = self.called and finish.reason is None
+        return "tool_calls" if called else FINISH_REASONS.get(finish.reason, finish.reason)
+
+
+async def watched_call(
+    services: Services,
+    tool: LocalTool,
+    call_id: str | None,
+    running: Awaitable[T],
+    failure: Callable[[T], str | None],
+) -> T:
+    """What the call comes to. `failure` tells its kind of failure, None for none."""
+    now = asyncio.get_running_loop().time
+    started, begun, trace = services.clock(), now(), TRACE.get() or Trace.of(None)
+    error: str | None = "cancelled"
+    try:
+        result = await running
+        error = failure(result)
+        return result
+    except Exception as raised:
+        error = type(raised).__name__
+        raise
+    finally:
+        duration = (now() - begun) * 1000
+        services.telemetry.tool_ended(
+            ToolReport(trace, tool.kind, tool.name, call_id, *tool.server_of, started, duration, error)
+        )
