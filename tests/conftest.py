@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
+from .support.canaries import CANARIES
 from .support.gateway import Gateway, Server, environment
 from .support.provider import Provider
 from .traces.report import TABLES, TAGS_OPTION, results_of, table
@@ -27,6 +29,22 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             terminalreporter.section(heading)
             for line in table(results, tags=config.getoption(TAGS_OPTION)):
                 terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _canaries() -> Iterator[None]:
+    """Everything that is logged in this process is looked at, whatever the level of what is shown."""
+    logging.getLogger().addHandler(CANARIES)
+    logging.getLogger("openresponses").setLevel(logging.DEBUG)
+    yield
+    logging.getLogger().removeHandler(CANARIES)
+    assert not (leaks := CANARIES.take()), leaks
+
+
+@pytest.fixture(autouse=True)
+def _nothing_leaks() -> Iterator[None]:
+    yield
+    assert not (leaks := CANARIES.take()), leaks
 
 
 @pytest.fixture(scope="session")

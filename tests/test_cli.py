@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -15,6 +16,8 @@ from typing import Any
 
 import httpx
 import pytest
+
+from tests.support.canaries import CANARIES
 
 START_SECONDS = 20.0
 Serve = Callable[..., "Process"]
@@ -36,11 +39,15 @@ class Process:
         self.url = self.said[0].rpartition(" ")[2]
 
     def ask(self, **body: Any) -> httpx.Response:
+        CANARIES.remember(json.dumps(body).encode())
         return httpx.post(f"{self.url}/v1/responses", json=body, timeout=10)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> int:
         self.process.send_signal(how)
-        return self.process.wait(START_SECONDS)
+        code = self.process.wait(START_SECONDS)
+        assert self.process.stdout
+        CANARIES.check_log(self.process.stdout.read(), "what the server printed")
+        return code
 
 
 def command(*arguments: str) -> list[str]:

@@ -13,6 +13,7 @@ import threading
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
+from .canaries import CANARIES, passed
 from .deployment import Deployment
 from .lambda_function import Function, rest_event, running
 from .runtime_api import Answer, RuntimeApi, read_body, read_fields
@@ -72,8 +73,12 @@ class ApiGateway:
                 method, target, _ = line.split()
                 headers = await read_fields(reader)
                 body = b"".join([piece async for piece in read_body(reader, headers, {})])
+                CANARIES.remember(body)
                 answer = await self._api.invoke(event_of(method, target, headers, body), seconds=890)
                 await send(writer, answer, method)
+                passed(answer.body, failed=answer.how == "error" or answer.status >= 400)
+                for process in self.processes:
+                    CANARIES.check_log(process.unread(), "the function's log")
         writer.close()
 
 

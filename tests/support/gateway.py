@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import uvicorn
 
+from .canaries import PROVIDER_KEY, Tap
 from .client import Client
 from .provider import Provider, Scenario, Script
 
@@ -27,7 +28,7 @@ ROWS = (
     "openrouter",
     "vllm",
 )
-KEY = "test-key-of-the-scripted-provider"
+KEY = PROVIDER_KEY
 
 # Silences and limits of the tests, in seconds; no retries, so that one request is one provider call.
 SETTINGS: dict[str, Any] = {
@@ -96,7 +97,7 @@ class Server:
         from openresponses.settings import Settings
 
         settings = Settings.load(self.environ, **self.settings)
-        app = self.make_app(settings)
+        app = Tap(self.make_app(settings))
         config = uvicorn.Config(
             app,
             http=Protocol,

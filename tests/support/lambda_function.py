@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
+from .canaries import CANARIES
+
 ROOT = Path(__file__).resolve().parents[2]
 BASE_PYTHON = os.path.realpath(sys._base_executable)  # type: ignore[attr-defined]
 
@@ -33,10 +35,17 @@ class Function:
         self.process = process
         self.pid = process.pid
         self._log = log
+        self._read = 0
 
     @property
     def log(self) -> str:
         return self._log.read_text(errors="replace")
+
+    def unread(self) -> str:
+        """What it has logged since the last call of this."""
+        log = self.log
+        new, self._read = log[self._read :], len(log)
+        return new
 
     def freeze(self) -> None:
         """What Lambda does between two invocations."""
@@ -100,6 +109,7 @@ async def running(
         try:
             yield function
         finally:
+            CANARIES.check_log(function.unread(), "the function's log")
             if process.returncode is None:
                 function.thaw()
                 process.terminate()

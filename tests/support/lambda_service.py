@@ -10,13 +10,15 @@ import json
 import queue
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from .canaries import CANARIES
 from .lambda_function import ROOT
 
 Event = dict[str, Any]
@@ -62,6 +64,7 @@ class LambdaService:
         self._retry_after = retry_after
         self._waiting: queue.SimpleQueue[tuple[Event, int] | None] = queue.SimpleQueue()
         self._running: dict[int, subprocess.Popen[str]] = {}  # by sandbox; while an event is being handled
+        self._logs: list[IO[str]] = []  # what its processes print
         self._stopping = False
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._door())
         self._threads = [threading.Thread(target=self._server.serve_forever, daemon=True)]
@@ -84,6 +87,9 @@ class LambdaService:
         self.kill(len(self._threads))
         for thread in self._threads:
             thread.join(10)
+        for log in self._logs:
+            CANARIES.check_log(Path(log.name).read_text(errors="replace"), "the function's log")
+            log.close()
 
     def forget(self) -> None:
         """As new: nothing was accepted, nothing runs."""
@@ -150,7 +156,11 @@ class LambdaService:
 
     def _start(self) -> subprocess.Popen[str]:
         pipe = subprocess.PIPE
-        process = subprocess.Popen(self._command, env=self._environ, stdin=pipe, stdout=pipe, text=True)
+        log = tempfile.NamedTemporaryFile("w+")  # noqa: SIM115 - closed with the service
+        self._logs.append(log)
+        process = subprocess.Popen(
+            self._command, env=self._environ, stdin=pipe, stdout=pipe, stderr=log, text=True
+        )
         assert process.stdout
         if process.stdout.readline() != "ready\n":
             _discard(process)
