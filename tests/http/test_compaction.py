@@ -92,6 +92,18 @@ def test_what_a_compaction_holds(gateway: Gateway, route: str) -> None:
     assert "aGVsbG8=" in sent, "images are part of what is summarized"
 
 
+@pytest.mark.parametrize("output", [[1], [{}], {"type": "computer_screenshot"}, None])
+def test_an_output_of_a_tool_of_openais_is_any_json(gateway: Gateway, output: Any) -> None:
+    items = [
+        {"role": "user", "content": "Look."},
+        {"type": "apply_patch_call_output", "id": "a", "output": output},
+    ]
+    reply = gateway.http.post(
+        f"{gateway.base_url}/v1/responses/compact", json={"model": "echo", "input": items}
+    )
+    assert reply.status_code == 200, reply.text
+
+
 def test_it_needs_no_tools_and_stores_nothing(gateway: Gateway) -> None:
     scenario = gateway.scenario(says("anthropic", SUMMARY))
     stored = gateway.stored()

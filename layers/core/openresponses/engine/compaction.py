@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from ..adapters.messages import has_parts
 from ..protocol.errors import ApiError
 from ..protocol.ids import hex_of, item_id, new_response_id
 from .context import CALL_OUTPUTS, Context, load_context, open_calls
@@ -146,7 +147,10 @@ def _told(item: Json, names: dict[str, str]) -> Json | None:
     if kind in CALL_OUTPUTS:
         call_id = item.get("call_id")
         name = names.get(call_id, kind.removesuffix("_output"))
-        return _message("user", f"[Result of {name}, {call_id}]", item.get("output"))
+        output = item.get("output")
+        if isinstance(output, list) and not has_parts(item):
+            output = orjson.dumps(output).decode()
+        return _message("user", f"[Result of {name}, {call_id}]", output)
     if "call_id" in item and "name" in item:
         return _message(
             "assistant",
