@@ -33,7 +33,7 @@ PATIENT = {"first_byte_timeout": 10.0, "idle_timeout": 10.0}
 IMPATIENT = {"first_byte_timeout": 1.5, "idle_timeout": 1.0}
 # What is no setting.
 SCALED = {
-    "engine.sample.GRACE_SECONDS": 0.4,
+    "engine.upstream_sample.GRACE_SECONDS": 0.4,
     "upstream.client.ERROR_BODY_SECONDS": 0.2,
     "upstream.retry.FIRST_DELAY": 0.01,
     "upstream.retry.RetryBudget.RESERVE": 1e6,  # thousands of failures in a row are the plan

@@ -18,10 +18,10 @@ from ..routing import Route
 from ..upstream.retry import with_retries
 from .context import load_context
 from .mcp import mcp_tools
-from .sample import explained
 from .services import Services
 from .summaries import with_summaries
 from .tools import resolve_tools
+from .upstream_sample import explained
 
 Json = dict[str, Any]
 log = logging.getLogger(__name__)

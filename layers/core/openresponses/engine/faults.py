@@ -9,6 +9,9 @@ from ..store.base import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
+# What reading a provider's nonsense raises.
+MISREAD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+
 
 def as_api_error(error: Exception) -> ApiError:
     """The error that the client is told; a fault of the gateway's own is logged with its traceback."""

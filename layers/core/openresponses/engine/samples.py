@@ -22,10 +22,11 @@ from .fallback import first_that_answers
 from .mcp import mcp_tools
 from .middleware import Hooks
 from .reports import SampleWatch
-from .sample import Answers, EchoSample, NoSample, Sample, UpstreamSample
+from .sample import Answers, EchoSample, NoSample, Sample
 from .services import Services
 from .summaries import with_summaries
 from .tools import Toolset, resolve_tools
+from .upstream_sample import UpstreamSample
 
 if TYPE_CHECKING:
     from .mcp.tools import McpTools

@@ -23,9 +23,8 @@ from ..telemetry import REQUEST_ID, RESPONSE_ID, TENANT, TRACE, TRACEPARENT, Tra
 from .assembler import Assembler, Event
 from .context import CONTINUABLE, visible
 from .conversation import conversation_id
-from .faults import as_api_error, without_text
+from .faults import MISREAD, as_api_error, without_text
 from .middleware import Caller, Hooks, TurnContext
-from .sample import MISREAD
 from .samples import Samples
 from .services import Services
 from .turns import STOPPED, stopping
