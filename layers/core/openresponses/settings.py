@@ -161,9 +161,24 @@ class Settings:
         60.0, POSITIVE, "seconds", "A background response that nobody has begun by then ends as failed"
     )
     log_level: str = setting("INFO", _one_of(*LOG_LEVELS), "", "Least severe messages to log")
+    log_format: Literal["text", "json"] = setting(
+        "text",
+        _one_of("text", "json"),
+        "",
+        "Log lines of the local server; with json also one a sample and a tool call",
+    )
+    metrics: bool | None = setting(
+        None,
+        SWITCH,
+        "",
+        "Serve `/metrics` on the local server, for Prometheus. Unset: if it listens on loopback and asks for no keys",
+    )
     require_keys: bool = setting(False, SWITCH, "", "Answer only requests that carry a known API key")
     oidc_issuer: str | None = setting(
-        None, TEXT, "URL", "Identity provider whose tokens are taken as well; then every request needs one, or a key"
+        None,
+        TEXT,
+        "URL",
+        "Identity provider whose tokens are taken as well; then every request needs one, or a key",
     )
     oidc_audience: str | None = setting(None, TEXT, "", "What those tokens name as their audience (`aud`)")
     oidc_tenant_claim: str = setting("tenant", TEXT, "", "Their claim that names the tenant")

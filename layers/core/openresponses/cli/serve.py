@@ -12,14 +12,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import __version__
+from ..logs import LogTelemetry, start_logging
 from ..settings import Settings, SettingsError
 from . import local
 from .base import CommandError, command
 
 if TYPE_CHECKING:
+    from ..otel import OtelTelemetry
     from ..routing import Router
     from ..secrets import Secrets
 
+log = logging.getLogger(__name__)
+
+OTLP_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 BACKLOG = 2048
 EXAMPLE = '{"model": "echo", "input": "Hello"}'
@@ -51,7 +56,7 @@ def run_server(host: str, port: int, given: str | None) -> int:
     """Serves the gateway until it is told to stop."""
     environ = local.environment()
     settings = Settings.load(environ)
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    start_logging(settings.log_level, settings.log_format)
     for chatty in ("httpx", "uvicorn"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
     from ..routing import Router
@@ -67,6 +72,7 @@ def run_server(host: str, port: int, given: str | None) -> int:
     from ..sealing import Sealer, file_keys, memory_keys
     from ..secrets import EnvironmentSecrets, FileSecrets
     from ..store.sqlite_keys import SQLiteKeys
+    from ..telemetry import Several
 
     path = local.history_path(given)
     if settings.require_keys and path == local.MEMORY:
@@ -85,7 +91,23 @@ def run_server(host: str, port: int, given: str | None) -> int:
     users = None if path == local.MEMORY else SQLiteKeys(path)
     authenticate = bearer_owner(users, tokens) if settings.require_keys or tokens else None
     turns = Turns(settings.max_concurrent_turns)
-    app = create_app(settings, store, secrets, authenticate=authenticate, sealer=Sealer(keys), turns=turns)
+    metrics = None
+    if metrics_wanted(settings, host, open_to_all=authenticate is None):
+        from ..prometheus import PrometheusTelemetry
+
+        metrics = PrometheusTelemetry()
+    spans = span_exporter(environ)
+    lines = LogTelemetry(logging.INFO if settings.log_format == "json" else logging.DEBUG)
+    app = create_app(
+        settings,
+        store,
+        secrets,
+        authenticate=authenticate,
+        sealer=Sealer(keys),
+        telemetry=Several(filter(None, (lines, metrics, spans))),
+        turns=turns,
+        metrics=metrics,
+    )
     config = uvicorn.Config(
         app,
         http=Protocol,
@@ -103,7 +125,26 @@ def run_server(host: str, port: int, given: str | None) -> int:
     port = listener.getsockname()[1]
     print(greeting(host, port, router, environ, needed, playground=settings.playground), flush=True)
     Server(config, turns, settings.shutdown_seconds).run(sockets=[listener])
+    if spans:
+        spans.close()
     return 0
+
+
+def metrics_wanted(settings: Settings, host: str, *, open_to_all: bool) -> bool:
+    """Whether there is a page of metrics: as the setting says, else for who is alone with the server."""
+    return (host in LOOPBACK and open_to_all) if settings.metrics is None else settings.metrics
+
+
+def span_exporter(environ: Mapping[str, str]) -> OtelTelemetry | None:
+    """Where a collector is named, if the SDK is there; else None."""
+    if not any(environ.get(name) for name in OTLP_VARIABLES):
+        return None
+    try:
+        from ..otel import OtelTelemetry
+    except ImportError:
+        log.warning("no spans are sent: pip install 'openresponses[otel]'")
+        return None
+    return OtelTelemetry()
 
 
 def websocket_options(settings: Settings) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class SampleWatch:
                 provider=route.provider.name,
                 model=route.model,
                 known_model=route.model in route.provider.models,
-                response_model=self._assembler.response["model"] if self._first_chunk else None,
+                response_model=self._assembler.response["model"] if self._first_chunk is not None else None,
                 base_url=sample.base_url,
                 attempts=sample.attempts,
                 provider_request_id=sample.provider_request_id,

@@ -30,6 +30,11 @@ class Turns:
         self._empty = asyncio.Event()
         self._empty.set()
 
+    @property
+    def taken(self) -> int:
+        """How many places are taken."""
+        return self._taken
+
     def check(self) -> None:
         """Raises ApiError "server_is_overloaded" if no turn may begin now."""
         if self._draining:

@@ -100,7 +100,7 @@ class UpstreamSample:
         try:
             deltas = await self._once(endpoint)
         except ApiError as error:
-            if services.breaker.failed(endpoint.base_url, error):
+            if services.breaker.failed(endpoint.base_url, error, name):
                 counted(CIRCUITS_OPENED, *self._source)
             if error.status == 429:
                 counted(THROTTLED, *self._source)

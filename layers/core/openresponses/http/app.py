@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
@@ -35,7 +35,7 @@ from ..sealing import Sealer, memory_keys
 from ..secrets import Secrets
 from ..settings import Settings
 from ..store.base import Store, StoredResponse, StoreUnavailable
-from ..telemetry import NoTelemetry, Redacted, Telemetry
+from ..telemetry import TENANT, NoTelemetry, Redacted, Telemetry
 from ..upstream.breaker import Breaker
 from ..upstream.client import Upstream
 from .auth import Authenticate, caller_of, local_tenant, retention_of
@@ -47,6 +47,7 @@ from .replies import JsonResponse, StreamReply, TurnReply, error_response
 from .request_id import RequestIds
 
 if TYPE_CHECKING:
+    from ..prometheus import PrometheusTelemetry
     from .websocket import Connection
 
 Json = dict[str, Any]
@@ -63,6 +64,7 @@ def create_app(
     start_worker: StartWorker | None = None,
     telemetry: Telemetry | None = None,
     turns: Turns | None = None,
+    metrics: PrometheusTelemetry | None = None,
 ) -> ASGIApp:
     """The gateway as an ASGI app with a lifespan.
 
@@ -72,13 +74,14 @@ def create_app(
     start_worker   tells a worker to run a background response. None: this process runs it.
     telemetry      is told how turns end. None: nobody is.
     turns          the process's turns, for who wants to drain them. None: the app's own.
+    metrics        the page at /metrics, among whom `telemetry` tells. None: there is none.
 
     The scope may hold "openresponses.deadline": when, on the event loop's clock, the process may be stopped.
     """
     sealer = sealer or Sealer(memory_keys())
     authenticate, telemetry = authenticate or local_tenant, telemetry or NoTelemetry()
     turns = turns or Turns(settings.max_concurrent_turns)
-    gateway = Gateway(settings, store, secrets, authenticate, sealer, start_worker, telemetry, turns)
+    gateway = Gateway(settings, store, secrets, authenticate, sealer, start_worker, telemetry, turns, metrics)
     handlers: Any = {
         ApiError: on_api_error,
         HTTPException: on_http_exception,
@@ -103,6 +106,7 @@ class Gateway:
         start_worker: StartWorker | None,
         telemetry: Telemetry,
         turns: Turns,
+        metrics: PrometheusTelemetry | None,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -110,10 +114,11 @@ class Gateway:
         self.router = Router(settings)
         self.tools = load_tools(self.router.tools, secrets)
         self.middlewares = configured_middlewares(self.router)
-        self.authenticate = authenticate
+        self._authenticate = authenticate
         self.sealer = sealer
         self.telemetry = telemetry
         self.turns = turns
+        self.metrics = metrics
         self.background = BackgroundRoutes(self, start_worker)
         self._services: Services | None = None
         self._connections: WeakSet[Connection] = WeakSet()
@@ -132,6 +137,7 @@ class Gateway:
             Route("/v1/models/{model:path}", self.get_model, methods=["GET"]),
             Route("/healthz", self.health, methods=["GET"]),
             Route("/openapi.json", self.openapi, methods=["GET"]),
+            *([Route("/metrics", self.metrics_page, methods=["GET"])] if self.metrics else []),
             *self._playground_routes(),
         ]
 
@@ -175,7 +181,15 @@ class Gateway:
                 breaker=Breaker(self.settings.breaker_failures, self.settings.breaker_seconds),
                 turns=self.turns,
             )
+            if self.metrics:
+                self.metrics.watch(lambda: self.turns.taken, self._services.breaker.states)
         return self._services
+
+    async def authenticate(self, request: HTTPConnection) -> str:
+        """The request's tenant, who is named in its log lines from now on. Raises ApiError."""
+        tenant = await self._authenticate(request)
+        TENANT.set(tenant)
+        return tenant
 
     # ---------------------------------------------------------------- POST /v1/responses
 
@@ -298,6 +312,13 @@ class Gateway:
 
     async def health(self, request: Request) -> Response:
         return JsonResponse({"status": "ok"})
+
+    async def metrics_page(self, request: Request) -> Response:
+        """For who may use the gateway: it tells of all tenants together, and of none by name."""
+        assert self.metrics and self.services
+        await self.authenticate(request)
+        page, content_type = self.metrics.page(request.headers.get("accept", ""))
+        return Response(page, headers={"content-type": content_type})
 
     async def openapi(self, request: Request) -> Response:
         from .openapi import document

@@ -8,7 +8,7 @@ is someone who answers. After a pause one call is let through: if it fails, too,
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import ceil
 
 from ..protocol.errors import ApiError
@@ -18,11 +18,12 @@ FAILURES = frozenset({"provider_unavailable", "provider_error", "provider_timeou
 
 
 class Circuit:
-    """Failures in a row, and the moment before which no call is let through."""
+    """Failures in a row, and the moment before which no call is let through. `name` is the provider's."""
 
-    __slots__ = ("closed_at", "failures")
+    __slots__ = ("closed_at", "failures", "name")
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.failures = 0
         self.closed_at = 0.0
 
@@ -57,14 +58,19 @@ class Breaker:
         """The provider answered."""
         self._circuits.pop(base_url, None)
 
-    def failed(self, base_url: str, error: ApiError) -> bool:
+    def states(self) -> Iterator[tuple[str, bool]]:
+        """Each provider whose last call failed, and whether it is left alone."""
+        for circuit in self._circuits.values():
+            yield circuit.name, circuit.failures >= self._failures
+
+    def failed(self, base_url: str, error: ApiError, name: str = "") -> bool:
         """The provider was called and this came of it; whether that has opened the circuit."""
         if error.code not in FAILURES:
             self.succeeded(base_url)
             return False
         if not self._failures:
             return False
-        circuit = self._circuits.setdefault(base_url, Circuit())
+        circuit = self._circuits.setdefault(base_url, Circuit(name))
         circuit.failures += 1
         if circuit.failures < self._failures:
             return False
