@@ -179,7 +179,7 @@ def test_parallel_calls_and_two_servers_with_the_same_tool(gateway: Gateway, ser
     told = gateway.ask(body("anthropic", mcp(servers), mcp(servers, "/other/mcp", "text")), stream=True)
     assert time.monotonic() - begun < 2
     assert [item["output"] for item in told.of("mcp_call")] == ["2", "added a", "late", "one of many"]
-    assert [len(item["tools"]) for item in told.of("mcp_list_tools")] == [7, 101]
+    assert [len(item["tools"]) for item in told.of("mcp_list_tools")] == [9, 101]
 
 
 @pytest.mark.parametrize(
@@ -216,6 +216,26 @@ def test_an_image_reaches_the_model(gateway: Gateway, servers: McpServers, route
     told = gateway.ask(body(route, mcp(servers)))
     assert told.of("mcp_call")[0]["output"] == "a picture\n[image: image/png, 48 bytes]"
     assert PNG in sent(scenario.requests[1])
+
+
+@pytest.mark.parametrize(
+    "given", [{"mime_type": "image/svg+xml", "data": PNG}, {"mime_type": "image/png", "data": "no base64"}]
+)
+def test_an_image_that_models_do_not_take_is_told_of(
+    gateway: Gateway, servers: McpServers, given: Json
+) -> None:
+    scenario = gateway.scenario(says("anthropic", calls=[("math__drawing", given)]), says("anthropic", "Hm."))
+    told = gateway.ask(body("anthropic", mcp(servers)))
+    assert (told.status, told.text) == (200, "Hm."), told.error
+    result = scenario.requests[1].json["messages"][-1]["content"][0]
+    assert f"[image: {given['mime_type']}, " in json.dumps(result) and '"source"' not in json.dumps(result)
+
+
+def test_numbers_of_any_size(gateway: Gateway, servers: McpServers) -> None:
+    gateway.scenario(says("chat", calls=[("math__factor", {"number": 3})]), says("chat", "Large."))
+    told = gateway.ask(body("chat", mcp(servers)), stream=True)
+    assert told.response["status"] == "completed", told.response["error"]
+    assert told.of("mcp_call")[0]["output"] == '{"number": 3' + "0" * 30 + "}"
 
 
 def test_a_name_of_any_length_and_letters(gateway: Gateway, servers: McpServers) -> None:

@@ -1,6 +1,6 @@
 """Real MCP servers on loopback, made with the SDK: one uvicorn in a thread of its own serves several of them.
 
-<url>/mcp          Streamable HTTP, stateful      tools: add, slow, fails, large, binary, image, secret, weird names
+<url>/mcp          Streamable HTTP, stateful      tools: add, slow, fails, large, image, drawing, factor, secret, …
 <url>/other/mcp    Streamable HTTP, stateless     tools: add (another one), many_001 … many_100
 <url>/old/sse      server-sent events             tools: shout
 <url>/broken/mcp   answers 500;  <url>/locked/mcp  answers 401 without its bearer token
@@ -13,11 +13,12 @@ import base64
 import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import uvicorn
 from mcp.server.mcpserver import MCPServer
 from mcp_types import CallToolResult, ImageContent, TextContent, ToolAnnotations
+from pydantic import Field
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Mount
@@ -138,6 +139,15 @@ class McpServers:
             self.called.append(("image", None))
             text = TextContent(type="text", text="a picture")
             return CallToolResult(content=[text, ImageContent(type="image", data=PNG, mime_type="image/png")])
+
+        @server.tool()
+        def drawing(mime_type: str, data: str) -> CallToolResult:
+            return CallToolResult(content=[ImageContent(type="image", data=data, mime_type=mime_type)])
+
+        @server.tool()
+        def factor(number: Annotated[int, Field(le=10**30)]) -> CallToolResult:
+            """Has a number in its schema, and in its result, that takes more than 64 bits."""
+            return CallToolResult(content=[], structured_content={"number": number * 10**30})
 
         @server.tool(name="files.read/" + "x" * 80)
         def weird() -> str:

@@ -8,10 +8,13 @@ ends as those do.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import orjson
 
 from ... import __version__
 from ...adapters.base import redact
@@ -129,7 +132,7 @@ class McpSession:
                     {
                         "name": tool.name,
                         "description": tool.description,
-                        "input_schema": tool.input_schema,
+                        "input_schema": _written(tool.input_schema),
                         "annotations": about,
                     },
                 )
@@ -265,6 +268,15 @@ class McpSession:
         for value in self._secret_values:
             text = text.replace(value, "[redacted]").replace(value.removeprefix("Bearer "), "[redacted]")
         return redact(text)
+
+
+def _written(schema: Json) -> Json:
+    """The schema as JSON that can be sent on: its numbers of more than 64 bits are floats."""
+    try:
+        orjson.dumps(schema)
+    except TypeError:
+        schema = orjson.loads(json.dumps(schema))
+    return schema
 
 
 def _import_sdk() -> None:
