@@ -75,7 +75,14 @@ class TextLines(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         behind = "".join(f" {name}={_plain(value)}" for name, value in extras(record).items())
-        return super().formatMessage(record) + behind
+        return _printable(super().formatMessage(record)) + behind
+
+
+def _printable(text: str) -> str:
+    """One line, whatever a name in it holds: nothing that a client sent can look like a line of its own."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
 
 
 def _plain(value: Any) -> str:

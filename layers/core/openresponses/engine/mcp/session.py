@@ -18,7 +18,7 @@ import orjson
 
 from ... import __version__
 from ...adapters.base import redact
-from ...protocol.errors import ApiError
+from ...protocol.errors import ApiError, quoted
 from ...secrets import Secrets
 from ...settings import Settings
 from ...upstream.guard import Forbidden, Target, addresses, read_url
@@ -243,7 +243,7 @@ class McpSession:
 
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
-        log.warning("MCP server %s: %s", self._server.label, type(error).__name__)
+        log.warning("MCP server %s: %s", quoted(self._server.label), type(error).__name__)
         if self._status >= 400 and isinstance(error, MCPError | httpx2.HTTPStatusError):
             return failed(
                 f"The MCP server answered {self._status}. {self._plain(error)}".strip(), code=self._status
