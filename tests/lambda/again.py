@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import wraps
 from inspect import signature
 from types import ModuleType
 from typing import Any
 
 import httpx
-import pytest
 
 from scripts import stand_in
 from tests.support.api_gateway import ApiGateway
@@ -22,26 +20,16 @@ from tests.support.provider import Provider
 KNOWN = {"gateway", "client", "async_client", "http", "case"}
 
 
-def again(module: ModuleType, *, without: tuple[str, ...] = (), slow: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The module's tests that know no more of the gateway than its address; `slow` ones in the slow run only."""
+def again(module: ModuleType, *, without: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The module's tests that know no more of the gateway than its address."""
     found = {}
     for name, test in vars(module).items():
         if name.startswith("test_") and callable(test) and name not in without:
             parameters = {name for mark in getattr(test, "pytestmark", ()) for name in names_of(mark)}
             if set(signature(test).parameters) <= KNOWN | parameters:
-                found[name] = pytest.mark.slow(copy_of(test)) if name in slow else test
+                found[name] = test
     assert found, f"{module.__name__} has no such test"
     return found
-
-
-def copy_of(test: Any) -> Any:
-    """The test, for marks of its own."""
-
-    @wraps(test)
-    def copy(**arguments: Any) -> Any:
-        return test(**arguments)
-
-    return copy
 
 
 def names_of(mark: Any) -> list[str]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,20 @@ from tests.support.lambda_function import ROOT
 from tests.support.provider import Provider
 
 from .again import gateway_of, served
+
+EVERY = 4  # of a test's cases that run a second time in the quick run
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What the cases of a test differ in is behind the front door: here a part of them, in the slow run all."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        if item.path.name.endswith("_again.py"):
+            name = item.nodeid.partition("[")[0]
+            if seen[name] % EVERY:
+                item.add_marker(pytest.mark.slow)
+            seen[name] += 1
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,7 @@ def more_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(test_bad_input, "LONGEST_ANSWER", 1.0)
 
 
-# What is wrong is found behind the front door; a few kinds of it show that the answer gets through.
-globals().update(again(test_bad_input, slow=("test_wrong",)))
+globals().update(again(test_bad_input))
 globals().update(again(test_history))
 globals().update(again(test_quickstart))
 globals().update(again(test_conversations))

@@ -105,7 +105,9 @@ async def test_another_tenants_turn_is_not_there(store: Store) -> None:
 # --------------------------------------------------------------------------- chains
 
 
-@pytest.mark.parametrize("length", [1, 2, 30, 63, 64, 65, 129])
+@pytest.mark.parametrize(
+    "length", [1, 2, 65, *(pytest.param(n, marks=pytest.mark.slow) for n in (30, 63, 64, 129))]
+)
 async def test_a_chain_is_oldest_first_and_whole(store: Store, length: int) -> None:
     turns = await chat(store, length)
     assert await store.chain(TENANT, turns[-1].id) == turns
@@ -127,7 +129,9 @@ async def test_forks_share_what_they_have_in_common(store: Store) -> None:
     assert await store.chain(TENANT, trunk[-1].id) == trunk
 
 
-@pytest.mark.parametrize("position", [0, 1, 63, 64, 79])
+@pytest.mark.parametrize(
+    "position", [0, 64, *(pytest.param(at, marks=pytest.mark.slow) for at in (1, 63, 79))]
+)
 async def test_a_deleted_turn_ends_its_descendants_and_not_its_ancestors(store: Store, position: int) -> None:
     turns = await chat(store, 80)
     assert await store.delete(TENANT, turns[position].id)

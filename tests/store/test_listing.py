@@ -90,7 +90,7 @@ async def test_an_erased_tenant_has_nothing(store: Store) -> None:
     assert await store.listing.erase("T#acme") == 0
 
 
-@pytest.mark.parametrize("thorough", [False, True])
+@pytest.mark.parametrize("thorough", [pytest.param(False, marks=pytest.mark.slow), True])
 async def test_a_scan_after_an_erasure_finds_nothing(
     dynamodb: DynamoDBStore, client: Any, table: str, clock: Clock, thorough: bool, calls: Calls
 ) -> None:
