@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from .adapters.base import ModelProfile
+from .adapters.registry import ADAPTERS, adapter_named
 from .settings import SettingsError
 
 Json = dict[str, Any]
 Rows = dict[str, list[Json]]
 
 OWN_FILE = Path(__file__).with_name("models.toml")
-ADAPTERS = ("openai", "anthropic", "gemini", "ollama", "chat", "bedrock", "echo")
 # How a key is sent: the header, and what stands before the key.
 AUTH: dict[str, tuple[str, str] | None] = {
     "bearer": ("authorization", "Bearer "),
@@ -203,6 +203,7 @@ def _headers(values: Json) -> bool:
 GLOB = re.compile(r"[\w.:/@*-]+", re.ASCII)
 NAME = re.compile(r"[\w.:/@-]{1,128}", re.ASCII)
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+PYTHON = re.compile(r"[\w.]+:\w+")
 
 MATCH = Field(list, "a name or a list of names, with * for any characters", _strings(GLOB), required=True)
 FALLBACK = Field(list, "a list of model names", _strings(NAME))
@@ -210,7 +211,11 @@ TOKENS = Field(int, "a whole number of tokens above 0", lambda value: value > 0)
 FIELDS: dict[str, dict[str, Field]] = {
     "provider": {
         "name": Field(str, "lower-case letters, digits and -", PROVIDER_NAME.fullmatch, required=True),
-        "adapter": Field(str, "one of " + ", ".join(ADAPTERS), ADAPTERS.__contains__),
+        "adapter": Field(
+            str,
+            "one of " + ", ".join(ADAPTERS) + ", or module:Class",
+            lambda name: name in ADAPTERS or PYTHON.fullmatch(name),
+        ),
         "base_url": Field(str, "an http(s) URL without a query", BASE_URL.fullmatch),
         "version": Field(str, "path segments, as v1", re.compile(r"[\w.-]+(/[\w.-]+)*|").fullmatch),
         "auth": Field(str, "one of " + ", ".join(AUTH), AUTH.__contains__),
@@ -244,7 +249,7 @@ FIELDS: dict[str, dict[str, Field]] = {
     },
     "tool": {
         "name": Field(str, "a function name", re.compile(r"[\w-]{1,64}", re.ASCII).fullmatch, required=True),
-        "python": Field(str, "module:function", re.compile(r"[\w.]+:\w+").fullmatch),
+        "python": Field(str, "module:function", PYTHON.fullmatch),
         "url": Field(str, "an http(s) URL", re.compile(r"https?://\S+").fullmatch),
         "lambda": Field(str, "a function's ARN", re.compile(r"arn:aws[\w-]*:lambda:\S+").fullmatch),
         "headers": Field(dict, "a table of header values", _headers),
@@ -278,7 +283,7 @@ FIELDS["mcp"] = {
 TOOL_KINDS = ("python", "url", "lambda")
 FIELDS["middleware"] = {
     "use": Field(str, "the name of one that ships", re.compile(r"[a-z_]+").fullmatch),
-    "python": Field(str, "module:Class", re.compile(r"[\w.]+:\w+").fullmatch),
+    "python": Field(str, "module:Class", PYTHON.fullmatch),
     "tenants": Field(
         list, "a list of tenants' names, with * for any characters", _strings(re.compile(r"[a-z0-9*-]+"))
     ),
@@ -334,10 +339,21 @@ def _check_names(file: Path, rows: Rows, providers: Mapping[str, Json]) -> None:
     for number, row in enumerate(rows["provider"], 1):
         if "adapter" not in providers[row["name"]]:
             raise _wrong(file, "provider", number, "adapter", "is missing")
+        _check_own_adapter(file, number, row.get("adapter", ""))
     for table, known in (("route", {*providers}), ("model", {*providers, *ADAPTERS})):
         for number, row in enumerate(rows[table], 1):
             if (name := row.get("provider")) is not None and name not in known:
                 raise _wrong(file, table, number, "provider", f"there is no provider {name!r}")
+
+
+def _check_own_adapter(file: Path, number: int, name: str) -> None:
+    """An operator's own adapter is imported now, so that what is wrong with it is told before the first turn."""
+    if ":" not in name:
+        return
+    try:
+        adapter_named(name)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise _wrong(file, "provider", number, "adapter", f"{name!r} is no adapter: {error}") from None
 
 
 def _check_tools(file: Path, rows: list[Json]) -> None:

@@ -20,6 +20,13 @@ ADAPTERS = {
 
 @cache
 def adapter_named(name: str) -> Adapter:
-    """The adapter of that name; KeyError if there is none."""
-    adapter: Adapter = getattr(import_module(f".{name}", __package__), ADAPTERS[name])()
-    return adapter
+    """The adapter of that name, or the operator's own, as `module:Class`. Raises KeyError if there is none of that name;
+    ImportError, AttributeError or TypeError if `module:Class` is no adapter."""
+    if ":" not in name:
+        adapter: Adapter = getattr(import_module(f".{name}", __package__), ADAPTERS[name])()
+        return adapter
+    module, _, kind = name.partition(":")
+    own = getattr(import_module(module), kind)()
+    if missing := [method for method in ("build", "reader", "explain") if not hasattr(own, method)]:
+        raise TypeError(f"it has no {missing[0]}()")
+    return own  # type: ignore[no-any-return]
