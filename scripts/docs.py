@@ -12,18 +12,15 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from openresponses.adapters.anthropic.request import DEFAULT_MAX_TOKENS
 from openresponses.adapters.echo import COMMANDS
 from openresponses.catalog import AUTH, FIELDS, OWN_FILE, Catalog, Provider
 from openresponses.cli.serve import greeting as greeting_of
 from openresponses.http.openapi import OPERATIONS
 from openresponses.protocol.errors import ERRORS
-from openresponses.protocol.items import MAX_INPUT_ITEMS, MAX_TOOL_SCHEMA_BYTES, MAX_TOOLS
 from openresponses.routing import Router
 from openresponses.settings import TABLE, Setting, Settings
-from openresponses.store.base import MAX_CHAIN
 
-from . import commands, costs, events, features, fields, hosted
+from . import commands, costs, events, features, fields, hosted, limits, observability
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -68,7 +65,7 @@ ERROR_MEANINGS = {
     "provider_unavailable": "The provider cannot be reached, or hung up in mid-answer",
     "provider_error": "The provider failed",
     "provider_invalid_response": "The provider sent what cannot be read",
-    "server_is_overloaded": "The provider, the gateway or its store is overloaded, or the gateway is stopping; `Retry-After` says when",
+    "server_is_overloaded": "The provider, the gateway or its store is overloaded, or it is stopping; `Retry-After` says when",
     "time_limit": "The connection has reached its time limit; the stream can be resumed",
     "provider_timeout": "The provider was silent for too long",
 }
@@ -87,13 +84,6 @@ def _cell(value: object) -> str:
 
 def code(value: object) -> str:
     return f"`{value}`" if value not in (None, "") else ""
-
-
-def _size(count: int) -> str:
-    for unit, size in (("MB", 1 << 20), ("KB", 1 << 10)):
-        if count >= size and count % size == 0:
-            return f"{count // size} {unit}"
-    return f"{count} bytes"
 
 
 # --------------------------------------------------------------------------- providers
@@ -246,22 +236,13 @@ def stream_events() -> str:
     return table(("Event", "Fields", "Meaning"), rows)
 
 
-def limits() -> str:
-    default = Settings()
-    rows: list[tuple[str, object]] = [
-        ("Request body", f"{_size(default.max_body_bytes)} (`OPENRESPONSES_MAX_BODY_BYTES`)"),
-        ("Input items of a request", MAX_INPUT_ITEMS),
-        ("Tools of a request", MAX_TOOLS),
-        ("`parameters` of a tool", _size(MAX_TOOL_SCHEMA_BYTES)),
-        ("`metadata`", "16 pairs, keys of 64 characters, values of 512"),
-        ("Turns of a conversation", MAX_CHAIN),
-        ("Life of a stored response", f"{default.history_ttl_days:g} days (`OPENRESPONSES_HISTORY_TTL_DAYS`)"),
-        ("Silence of a provider", f"{default.first_byte_timeout:g} s before its first byte, {default.idle_timeout:g} s "
-         f"after it, {default.reasoning_idle_timeout:g} s while it reasons"),
-        ("Attempts at a provider", f"{default.max_retries + 1}, all before the first byte to the client"),
-        ("Output tokens of an Anthropic model that the table does not know", DEFAULT_MAX_TOKENS),
-    ]  # fmt: skip
-    return table(("What", "Limit"), rows)
+def hosted_events() -> str:
+    rows = [(code(name), " ".join(map(code, fields))) for name, fields in events.hosted()]
+    return table(("Event", "Fields"), rows)
+
+
+def limits_of(group: Callable[[], list[limits.Row]]) -> Callable[[], str]:
+    return lambda: table(("What", "Limit"), group())
 
 
 def fidelity_requests() -> str:
@@ -306,7 +287,16 @@ def faults() -> str:
     return table(faults.HEAD, faults.rows())
 
 
+def _line(name: str) -> Callable[[], str]:
+    return lambda: table(("Field", "What"), observability.attribute_rows(name))
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
+    "metrics": lambda: table(("CloudWatch", "Prometheus", "By", "What"), observability.metric_rows()),
+    "log-fields": lambda: table(("Field", "What"), observability.field_rows()),
+    "turn-line": _line("turn ended"),
+    "sample-line": _line("sample ended"),
+    "tool-line": _line("tool ended"),
     "greeting": greeting,
     "providers": providers,
     "provider-variables": provider_variables,
@@ -326,7 +316,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "echo": echo,
     "endpoints": endpoints,
     "events": stream_events,
-    "limits": limits,
+    "hosted-events": hosted_events,
+    **{f"limits-{name}": limits_of(group) for name, group in limits.GROUPS.items()},
     "costs": costs.table,
     "faults": faults,
     "fidelity-requests": fidelity_requests,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from openresponses.adapters import base
+from openresponses.adapters import base, shapes
 from openresponses.engine.assembler import Assembler
 from openresponses.protocol.errors import ApiError
 from openresponses.protocol.response import new_response
@@ -68,6 +68,12 @@ def catalogue() -> list[tuple[str, list[str], str]]:
     if missing:
         raise KeyError(*missing)
     return [(name, fields[name], meaning) for name, meaning in MEANINGS.items()]
+
+
+def hosted() -> list[tuple[str, list[str]]]:
+    """(type, its fields) of every event in the life of an item that a provider runs; `adapters.shapes` has the set."""
+    place = ["item_id", "output_index"]
+    return [(name, [*place, *fields]) for name, fields in shapes.EVENTS.items()]
 
 
 def _told(form: str, deltas: list[base.Delta]) -> list[base.Json]:

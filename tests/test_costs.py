@@ -1,4 +1,4 @@
-"""The cost table: its formulas by hand, its figures as README shows them."""
+"""The cost table: its formulas by hand, its figures as docs/operating.md shows them."""
 
 from __future__ import annotations
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
+from socket import socket
 
 import click
 import pytest
@@ -19,9 +17,14 @@ from openresponses.catalog import Catalog
 from openresponses.cli.base import root
 from openresponses.http.openapi import OPERATIONS
 from openresponses.protocol.errors import ERRORS
-from openresponses.settings import TABLE
+from openresponses.protocol.items import MAX_INPUT_ITEMS, MAX_TOOLS
+from openresponses.settings import TABLE, Settings
+from openresponses.store.base import MAX_CHAIN
 
-from scripts import docs, events
+from scripts import costs, docs, events
+
+from . import sessions
+from .sessions import ADDRESS, serving
 
 ROOT = docs.ROOT
 CORE = ROOT / "layers/core/openresponses"
@@ -30,7 +33,6 @@ PAGES = [*docs.PAGES, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 # A fenced block: its language and its text.
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-ADDRESS = "http://127.0.0.1:4000"
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=NAMES)
 
@@ -63,22 +65,41 @@ def test_a_stale_table_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 # --------------------------------------------------------------------------- sessions
 
+AWS, KEY, INSTALLS = "needs an AWS account", "needs a provider's key", "CI runs it, as a job of its own"
+# Commands of pages that no test of this file runs: page, how the block begins, why.
+NOT_RUN = {
+    ("README.md", "git clone"): "the server of the tests stands for it",
+    ("README.md", "make deploy"): AWS,
+    ("docs/deploying.md", ""): AWS,
+    ("docs/operating.md", ""): AWS,
+    ("docs/runbook.md", ""): AWS,
+    ("docs/retention.md", "openresponses responses list"): "its ids are those of your responses",
+    ("docs/cli.md", "openresponses ask"): "tests/cli/test_session.py runs it",
+    ("docs/getting-started.md", "ANTHROPIC_API_KEY"): KEY,
+    ("docs/conformance.md", "make"): INSTALLS,
+    ("CONTRIBUTING.md", "git clone"): INSTALLS,
+    ("CONTRIBUTING.md", "make"): INSTALLS,
+}
 
-@contextmanager
-def serving(home: Path, **environ: str) -> Iterator[tuple[str, str]]:
-    """(URL, greeting) of `openresponses serve`, started in `home` with nothing else in its environment."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    command = [sys.executable, "-m", "openresponses", "serve", "--port", "0"]
-    environ = {**kept, "HOME": str(home), "XDG_DATA_HOME": str(home), **environ}
-    with subprocess.Popen(command, cwd=home, env=environ, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout
-            greeting = "".join(process.stdout.readline() for _ in range(4))
-            found = re.search(r"http://\S+", greeting)
-            assert found, greeting
-            yield found[0], greeting
-        finally:
-            process.terminate()
+
+SLOW = {"getting-started.md", "conversation-history.md"}
+
+
+def why_not_run(page: Path, block: sessions.Block) -> str | None:
+    name = str(page.relative_to(ROOT))
+    rows = ((begins, why) for (where, begins), why in NOT_RUN.items() if where == name)
+    return next((why for begins, why in rows if block.commands.startswith(begins)), None)
+
+
+def to_run(page: Path) -> list[sessions.Block]:
+    return [block for block in sessions.blocks(page.read_text()) if why_not_run(page, block) is None]
+
+
+def free_port() -> int:
+    with socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
 
 
 @pytest.fixture(scope="module")
@@ -88,44 +109,73 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
         yield server
 
 
-def run(commands: str, url: str, folder: Path) -> str:
-    """What a shell prints for the commands, with the address of the server at hand."""
-    told = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", commands.replace(ADDRESS, url)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert told.returncode == 0, told.stderr
-    return told.stdout
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=page.name, marks=[pytest.mark.slow] * (page.name in SLOW))
+        for page in PAGES
+        if to_run(page)
+    ],
+)
+def test_the_commands_of_a_page_print_what_it_says(
+    page: Path, served: tuple[str, str], tmp_path: Path
+) -> None:
+    text = page.read_text().replace("4100", str(free_port()))  # the page's other server
+    chosen = [block for block in sessions.blocks(text) if why_not_run(page, block) is None]
+    with ExitStack() as stack:
+        url = served[0]
+        if own := sessions.SERVER.search(text):
+            for name, content in sessions.files(text).items():
+                (tmp_path / name).write_text(content)
+            given = dict(pair.split("=", 1) for pair in own[1].split())
+            url, _ = stack.enter_context(serving(tmp_path, **given))
+        printed = sessions.run_page(text, chosen, url, tmp_path)
+    for block, got in zip(chosen, printed, strict=True):
+        if block.printed is None:
+            assert '"error":{' not in got, block.commands
+        else:
+            assert sessions.agrees(block.printed, got), f"{block.commands}\nprinted\n{sessions.plain(got)}"
 
 
-def plain(printed: str) -> str:
-    """Output without what differs from run to run: ids, times, the port."""
-    printed = re.sub(r"[0-9a-f]{32}", "ID", printed)
-    printed = re.sub(r'("(?:created|completed)_at":)\d+', r"\1TIME", printed)
-    return re.sub(r"http://127\.0\.0\.1:\d+", ADDRESS, printed).strip()
+def test_the_greeting_of_the_readme(served: tuple[str, str]) -> None:
+    [block] = [b for b in sessions.blocks(README.read_text()) if b.commands.startswith("git clone")]
+    assert block.commands.splitlines()[-1] == "make run"
+    [promised] = re.findall(r"<!-- generated:greeting -->\n```text\n(.*?)```", README.read_text(), re.DOTALL)
+    assert sessions.plain(served[1]) == sessions.plain(promised)
 
 
-def session() -> list[tuple[str, str]]:
-    """(commands, what they print) of the README's session, in order."""
-    text = README.read_text().split("<!-- session -->")[1].split("<!-- end of session -->")[0]
-    blocks = FENCE.findall(text)
-    assert [language == "sh" for language, _ in blocks] == [True, False] * (len(blocks) // 2)
-    return [(blocks[n][1], blocks[n + 1][1]) for n in range(0, len(blocks), 2)]
+def test_the_figures_of_the_readme() -> None:
+    readme = README.read_text()
+    [together] = re.findall(r"^\| Together \| (\$\d+) ", costs.table(), re.MULTILINE)
+    [idle] = re.findall(r"^Idle: (\$\d+)", costs.table(), re.MULTILINE)
+    assert f"about {together} on AWS" in readme and f"{int(idle[1:]) + 1} a month" in readme
+    limits = f"{MAX_INPUT_ITEMS} input items, {MAX_TOOLS} tools, {MAX_CHAIN} turns"
+    assert limits in readme and f"{Settings().max_body_bytes >> 20} MB a request" in readme
 
 
-def test_the_session_of_the_readme(served: tuple[str, str], tmp_path: Path) -> None:
-    url, greeting = served
-    (start, told), *turns = session()
-    assert start.splitlines()[-1] == "make run"
-    assert plain(greeting) == plain(told)
-    assert len(turns) == 5
-    end = "\necho\necho @@@\n"
-    printed = run(end.join(commands for commands, _ in turns), url, tmp_path).split("@@@")
-    for (commands, promised), got in zip(turns, printed, strict=True):
-        assert plain(got) == plain(promised), commands
+def test_the_index_names_every_page() -> None:
+    index = (ROOT / "docs/README.md").read_text()
+    pages = [page.relative_to(ROOT / "docs") for page in docs.PAGES if page.is_relative_to(ROOT / "docs")]
+    assert [str(page) for page in pages if f"]({page})" not in index and page.name != "README.md"] == []
+
+
+def test_every_command_of_a_page_is_run_or_has_its_reason() -> None:
+    used = set()
+    for page in PAGES:
+        name = str(page.relative_to(ROOT))
+        if (name, "") in NOT_RUN:
+            used.add((name, ""))
+            continue
+        assert not sessions.unlabelled_commands(page.read_text()), f"{name}: mark the block as sh"
+        commands = [block.commands for block in sessions.blocks(page.read_text())]
+        used |= {row for row in NOT_RUN if row[0] == name and any(c.startswith(row[1]) for c in commands)}
+    assert used == set(NOT_RUN), "a reason without its commands"
+
+
+def test_an_output_that_differs_is_told() -> None:
+    assert sessions.agrees('"id":"resp_…", "text":"Hi"', '"id":"resp_0199", "text":"Hi"')
+    assert not sessions.agrees('"text":"Hi"', '"text":"Ho"')
+    assert not sessions.agrees("one", "one\ntwo")
 
 
 def test_the_python_of_the_readme(served: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,41 +186,13 @@ def test_the_python_of_the_readme(served: tuple[str, str], capsys: pytest.Captur
     assert "My name is Alice." in capsys.readouterr().out
 
 
-def test_the_tool_of_the_guide(tmp_path: Path) -> None:
-    """docs/tools.md: the function and the file that names it, as printed; the time of day differs."""
-    blocks = FENCE.findall((ROOT / "docs/tools.md").read_text())
-    by_language = {language: text for language, text in reversed(blocks)}  # the first of each
-    (tmp_path / "clock.py").write_text(by_language["python"])
-    (tmp_path / "tools.toml").write_text(by_language["toml"])
-    with serving(tmp_path, PYTHONPATH=".", OPENRESPONSES_CONFIG="tools.toml") as (url, _):
-        printed = run(by_language["sh"], url, tmp_path)
-    clock = re.compile(r"\d\d:\d\d")
-    assert len(clock.findall(printed)) == 2
-    assert clock.sub("TIME", printed) == clock.sub("TIME", by_language["text"])
-
-
-@pytest.mark.parametrize(
-    "commands",
-    [
-        pytest.param(text, id=f"{page.name}-{number}")
-        for page in docs.PAGES
-        if page != README
-        for number, (language, text) in enumerate(FENCE.findall(page.read_text()))
-        if language == "sh" and ADDRESS in text and "…" not in text  # with it: a form to fill in
-    ],
-)
-def test_requests_in_the_guides(served: tuple[str, str], tmp_path: Path, commands: str) -> None:
-    told = run(commands, served[0], tmp_path)
-    assert told and '"error":{' not in told
-    assert "data:" not in told or told.endswith("data: [DONE]\n\n")
-
-
 @every_page
 def test_configuration_files_that_are_shown_can_be_read(page: Path, tmp_path: Path) -> None:
     for language, text in FENCE.findall(page.read_text()):
         if language == "toml" and text.startswith("[["):  # else another program's
             file = tmp_path / "models.toml"
-            file.write_text(text)
+            # An adapter that the page shows is imported where its commands run.
+            file.write_text(re.sub(r'adapter = "\w+:\w+"', 'adapter = "chat"', text))
             Catalog.load(str(file))
 
 
@@ -232,7 +254,7 @@ SOURCES = [*(ROOT / "layers").rglob("*.py"), *(ROOT / "functions").rglob("*.py")
 @every_page
 def test_variables_that_are_named_exist(page: Path) -> None:
     text = page.read_text()
-    known = {row.variable for row in TABLE} | {"HOUSE_API_KEY"}  # an example
+    known = {row.variable for row in TABLE} | {"HOUSE_API_KEY", "PARROT_API_KEY"}  # examples
     for provider in Catalog.load(None).providers.values():
         known |= {provider.key_variable, provider.base_url_variable}
     unknown = set(
