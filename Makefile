@@ -5,6 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 JOBS ?= 2
+# The checkout of the official compliance suite, and the real routes to ask it on.
+SUITE ?=
+ROUTES ?=
+# What builds container images.
+ENGINE ?= docker
 # Which Python makes the environment; empty: the first of python3, python3.14 … python3.11 that is 3.11 or later.
 PYTHON ?=
 export PYTHON
@@ -18,13 +23,12 @@ PATH313 := $(addsuffix :,$(firstword $(wildcard $(HOME)/.pyenv/versions/3.13.*/b
 
 CODE := $(wildcard layers/core/openresponses layers/runtime functions scripts tests)
 
-.PHONY: help setup setup-run run test test-slow test-clients test-clients-python clients-python clients-js soak fuzz check format docs lock sam-venv audit-venv build sbom audit deploy local-aws verify-aws clean
+.PHONY: help setup setup-run run test test-slow examples conformance wheel image test-clients test-clients-python clients-python clients-js soak fuzz check format docs lock sam-venv audit-venv build sbom audit deploy local-aws verify-aws clean
 
 help: ## list these targets
-	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@awk -F':.*## ' '/^##@ /{ printf "\n%s\n", substr($$0, 5) } /^[a-z][a-z-]*:.*## /{ printf "  make %-20s %s\n", $$1, $$2 }' Makefile
 
-setup: ## install all that development needs into .venv
-	@scripts/setup.sh $(VENV) requirements-dev.txt --editable
+##@ Try it
 
 setup-run:
 	@scripts/setup.sh $(VENV) requirements-serve.txt --editable
@@ -32,8 +36,37 @@ setup-run:
 run: setup-run ## serve http://127.0.0.1:4000 (installs what it needs first)
 	@$(BIN)/openresponses serve $(ARGS)
 
+##@ Develop
+
+setup: ## install all that development needs into .venv
+	@scripts/setup.sh $(VENV) requirements-dev.txt --editable
+
 test: setup ## run the tests, but for the slow ones
 	@$(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(ARGS)
+
+test-slow: setup ## run all tests: full cuts, real durations
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## lint, formatting, types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy $(CODE)
+
+format: setup ## format the code, mend what lint can mend
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+docs: setup ## bring the generated tables of README and docs up to date (ARGS=--check only looks)
+	@$(BIN)/python -m scripts.docs $(ARGS)
+
+lock: ## compile the lock files from pyproject.toml (ARGS=--upgrade: to the newest versions)
+	@scripts/setup.sh $(VENV)-lock scripts/requirements-uv.txt
+	@$(VENV)-lock/bin/python scripts/lock.py $(VENV)-lock/bin/uv $(ARGS)
+
+##@ Verify more
+
+examples: setup ## run examples/ against the local server (those whose clients are installed: make test-clients)
+	@$(BIN)/python -m pytest tests/examples $(ARGS)
 
 clients-python: setup
 	@scripts/setup.sh $(VENV)-clients requirements-clients.txt
@@ -49,8 +82,8 @@ test-clients: clients-python clients-js ## install real clients (2 GB) and run t
 test-clients-python: clients-python ## the same with the Python clients only
 	@$(BIN)/python -m tests.clients.matrix -k "Python or pydantic or LlamaIndex or any-llm or litellm or llm" $(ARGS)
 
-test-slow: setup ## run all tests: full cuts, real durations
-	@$(BIN)/python -m pytest $(ARGS)
+conformance: setup ## the official suite on every provider route (SUITE=path, ROUTES="openai/gpt-5-mini …": real ones)
+	@$(BIN)/python -m tests.conformance.suite "$(SUITE)" $(ROUTES)
 
 soak: setup ## load, failing providers, vanishing clients, 30 s (ARGS="--seconds 300", ARGS=--lambda)
 	@$(BIN)/python -m tests.soak $(ARGS)
@@ -58,27 +91,21 @@ soak: setup ## load, failing providers, vanishing clients, 30 s (ARGS="--seconds
 fuzz: setup ## 100,000 generated requests and 100,000 generated streams, on all cores (ARGS="--requests N --seed S")
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
-check: setup ## lint, formatting, types
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy $(CODE)
+audit: setup audit-venv ## look for known vulnerabilities in all locks (ARGS=--allow-unreachable: pass without an answer)
+	@$(BIN)/python -m scripts.audit $(VENV)-audit/bin/pip-audit $(ARGS)
 
-format: setup ## format the code, mend what lint can mend
-	@$(BIN)/ruff check --fix .
-	@$(BIN)/ruff format .
+##@ Build and deploy
 
-docs: setup ## bring the generated tables of README and docs up to date (ARGS=--check: only look)
-	@$(BIN)/python -m scripts.docs $(ARGS)
+wheel: setup ## build dist/openresponses-*.whl
+	@rm -rf build/lib build/bdist.*
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist/*.whl
 
-lock: ## compile the lock files from pyproject.toml (ARGS=--upgrade: to the newest versions)
-	@scripts/setup.sh $(VENV)-lock scripts/requirements-uv.txt
-	@$(VENV)-lock/bin/python scripts/lock.py $(VENV)-lock/bin/uv $(ARGS)
+image: ## build the container image `openresponses` (needs Docker or the like: ENGINE=podman)
+	@$(ENGINE) build --tag openresponses $(ARGS) .
 
 sam-venv: ## install AWS's SAM CLI into .venv-sam (to validate, build and deploy)
 	@scripts/setup.sh $(VENV)-sam requirements-sam.txt
-
-audit-venv:
-	@scripts/setup.sh $(VENV)-audit requirements-audit.txt
 
 build: sam-venv audit-venv ## build what `sam deploy` deploys (ARCHITECTURE=x86_64 for Intel)
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} PATH="$(PATH313)$$PATH" ARCHITECTURE=$(ARCHITECTURE) \
@@ -90,9 +117,6 @@ sbom: audit-venv ## list what ships, as CycloneDX: .aws-sam/build/sbom.cdx.json 
 	@PYTHONWARNINGS=ignore $(VENV)-audit/bin/cyclonedx-py requirements layers/core/requirements.txt --pyproject pyproject.toml \
 	  --output-reproducible --output-file $(SBOM)
 
-audit: setup audit-venv ## look for known vulnerabilities in all locks (ARGS=--allow-unreachable: pass without an answer)
-	@$(BIN)/python -m scripts.audit $(VENV)-audit/bin/pip-audit $(ARGS)
-
 deploy: ## build, then deploy (the first time with questions: ARGS=--guided)
 	@$(MAKE) --no-print-directory build ARGS=
 	@$(VENV)-sam/bin/sam deploy $(ARGS)
@@ -103,6 +127,11 @@ local-aws: setup ## the stack on this machine: moto, and sam local in containers
 
 verify-aws: setup sam-venv ## check in your AWS account what only AWS can show, on a throwaway stack (ARGS=--purge)
 	@$(BIN)/python -m scripts.verify_aws $(ARGS)
+
+audit-venv:
+	@scripts/setup.sh $(VENV)-audit requirements-audit.txt
+
+##@ Tidy
 
 clean: ## remove what make made
 	rm -rf $(VENV) $(VENV)-lock $(VENV)-sam $(VENV)-audit $(VENV)-clients $(VENV)-clients-openai2 tests/clients/js/node_modules build dist .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
