@@ -267,3 +267,13 @@ def test_a_refused_item_is_named_by_its_place_in_the_clients_own_input(gateway: 
     )
     assert told.status == 400
     assert told.error["param"].startswith("input[1].content[0]")
+
+
+def test_what_is_ignored_is_named_by_its_place_in_the_clients_own_input(gateway: Gateway) -> None:
+    """What an earlier turn gave was named in its answer."""
+    gateway.scenario(says("anthropic", "A dot."))
+    image = {"type": "input_image", "image_url": "data:image/png;base64,aGVsbG8=", "detail": "high"}
+    asked = {"model": MODELS["anthropic"], "input": [{"role": "user", "content": [image]}]}
+    one = gateway.ask(asked)
+    two = gateway.ask({**asked, "previous_response_id": one.response["id"]})
+    assert [told.headers["x-openresponses-ignored"] for told in (one, two)] == ["input[0].content[0].detail"] * 2

@@ -337,14 +337,17 @@ class Samples:
         except RecursionError:
             raise ApiError("invalid_value", "The request is nested too deeply.") from None
         except ApiError as error:
-            if self._mcp:
-                error.param = self._mcp.param(error.param)
-            error.param = self.context.param(error.param) if self.context else error.param
+            error.param = self._as_asked(error.param)
             raise
-        self.ignored = (
-            [self._mcp.param(path) or path for path in request.ignored] if self._mcp else request.ignored
-        )
+        # What an earlier turn gave was named in its answer.
+        asked = (self._as_asked(path) for path in request.ignored)
+        self.ignored = [path for path in asked if path and path != "previous_response_id"]
         return request
+
+    def _as_asked(self, path: str | None) -> str | None:
+        """A place in what the adapter was given, as the client counts it."""
+        path = self._mcp.param(path) if self._mcp else path
+        return self.context.param(path) if self.context else path
 
     def _new_sample(self, turn: Turn, request: UpstreamRequest) -> Sample:
         if isinstance(self._adapter, Answers):
