@@ -55,6 +55,19 @@ def test_fifty_at_once_at_the_edge_overspend_by_one(tenant: NewTenant, provider:
     assert edge.counters("day") == {"tokens": 99 + sum(USAGE)}
 
 
+def test_a_large_max_output_tokens_takes_nobody_elses_budget(tenant: NewTenant, provider: Provider) -> None:
+    wide = tenant("sum-wide")
+    release = provider.play(replace(says("openai", "Hello."), delay=0.4), says("openai", "Hello."))
+    asked: dict[str, Any] = {"model": MODELS["openai"], "max_output_tokens": 2**31 - 1}
+    with ThreadPoolExecutor(1) as other:
+        running = other.submit(wide.ask, **asked)
+        while not release.requests:
+            time.sleep(0.01)
+        assert wide.ask(model=MODELS["openai"]).status == 200
+        assert running.result().status == 200
+    assert wide.counters("day")["tokens"] == 2 * sum(USAGE)
+
+
 def test_a_spent_budget_says_when_it_begins_anew(tenant: NewTenant) -> None:
     spent = tenant("edge-spent")
     spend(spent, tokens=100)
@@ -190,7 +203,11 @@ def test_requests_a_minute(tenant: NewTenant) -> None:
     assert told[0].headers["x-ratelimit-limit-requests"] == "3"
     assert 0 < int(told[3].headers["retry-after"]) <= 60
     assert tenant("rate-other").ask().status == 200
-    assert rate.ask(stream=True).error["code"] == "rate_limit_exceeded"
+    refused = rate.ask(stream=True)
+    assert refused.error["code"] == "rate_limit_exceeded"
+    for one in (told[3], refused):
+        assert one.headers["x-ratelimit-remaining-requests"] == "0"
+        assert one.headers["x-ratelimit-reset-requests"] == one.headers["retry-after"] + "s"
 
 
 def test_limits_of_a_key(tenant: NewTenant) -> None:

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from openresponses.adapters.base import (
+    Annotation,
+    Delta,
+    Finished,
+    HostedItemEnded,
+    HostedItemEvent,
+    HostedItemStarted,
+    ToolCallStarted,
+)
+from openresponses.middleware.content_filter import ContentFilter
 
 from ..support.provider import Provider
 from ..support.speech import MODELS, says
@@ -39,6 +50,10 @@ def test_models_of_a_tenant(tenant: NewTenant, provider: Provider, name: str, al
         if not allowed:
             assert (told.error["code"], told.error["param"]) == ("model_not_found", "model")
             assert shown.json()["error"]["code"] == "model_not_found"
+            for path in ("input_tokens", "compact"):
+                asked = {"model": name, "input": "hi"}
+                there = httpx.post(f"{one.server.url}/v1/responses/{path}", json=asked, headers=one.headers)
+                assert (there.status_code, there.json()["error"]["code"]) == (404, "model_not_found")
 
 
 def test_only_its_models_are_listed(tenant: NewTenant) -> None:
@@ -57,6 +72,10 @@ def test_a_forbidden_input_is_refused(tenant: NewTenant, provider: Provider, str
     far = [{"role": "user", "content": parts}]
     assert tenant("filter").ask(input=far, stream=stream).status == 400, "across windows"
     assert tenant("filter").ask(instructions="forbidden").error["param"] == "instructions"
+    tool = {"type": "function", "name": "mine", "description": "forbidden", "parameters": {"type": "object"}}
+    assert tenant("filter").ask(tools=[tool]).error["param"] == "tools"
+    form = {"type": "json_schema", "name": "mine", "schema": {"type": "object", "title": "forbidden"}}
+    assert tenant("filter").ask(text={"format": form}).error["param"] == "text"
     assert not scenario.requests
 
 
@@ -75,6 +94,31 @@ def test_a_forbidden_output_ends_the_answer(tenant: NewTenant, provider: Provide
     stored = httpx.get(f"{someone.server.url}/v1/responses/{told.response['id']}", headers=someone.headers)
     assert stored.json() == told.response
     assert len(scenario.requests) == 1
+
+
+def test_what_is_told_whole_is_looked_at_too() -> None:
+    """An item that a call or a provider's own tool ends with, its events, a citation; tools as a server lists them are
+    nobody's answer."""
+    secret = {"text": "secret-1"}
+    approval = {"type": "mcp_approval_request", "name": "add", "arguments": '{"a": "secret-1"}'}
+    said: list[tuple[Delta, bool]] = [
+        (HostedItemEnded("a", approval), True),
+        (HostedItemEnded("a", {"type": "mcp_call", "output": "secret-1"}), True),
+        (HostedItemEnded("a", {"type": "mcp_call", "output": "secret"}), False),
+        (HostedItemEnded("a", {"type": "mcp_list_tools", "tools": [secret]}), False),
+        (HostedItemEnded("a", {"type": "image_generation_call", "result": "secret-1"}), False),
+        (HostedItemStarted("a", {"type": "web_search_call", "action": secret}), True),
+        (HostedItemEvent("a", "response.mcp_call_arguments.done", {"arguments": "secret-1"}), True),
+        (HostedItemEvent("b", "response.code_interpreter_call_code.delta", {"delta": "secret-"}), False),
+        (HostedItemEvent("b", "response.code_interpreter_call_code.delta", {"delta": "1"}), True),
+        (Annotation({"type": "url_citation", "title": "secret-1"}), True),
+        (ToolCallStarted("a", "secret-1"), True),
+    ]
+    context: Any = SimpleNamespace(state={})
+    looks = ContentFilter(output=[r"secret-\d+"])
+    for delta, stops in said:
+        seen = looks.on_event(context, delta)
+        assert isinstance(seen, Finished) == stops, delta
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -116,6 +160,8 @@ def test_what_is_not_cached(tenant: NewTenant, provider: Provider) -> None:
         expected = 1 if body.get("max_output_tokens") else 2
         assert len(scenario.requests) - before == expected, body
     kept = someone.ask(**base, instructions="deleted")
+    more = someone.ask(**base, instructions="deleted", include=["message.output_text.logprobs"])
+    assert "x-openresponses-cache" not in more.headers, "the provider is asked for more"
     httpx.delete(f"{someone.server.url}/v1/responses/{kept.response['id']}", headers=someone.headers)
     before = len(scenario.requests)
     assert "x-openresponses-cache" not in someone.ask(**base, instructions="deleted").headers

@@ -35,7 +35,7 @@ from ..adapters.base import (
     TextDelta,
     Turn,
 )
-from ..protocol.errors import ApiError
+from ..protocol.errors import ApiError, quoted
 from ..store.base import StoreUnavailable
 from .faults import as_api_error, without_text
 
@@ -48,6 +48,7 @@ log = logging.getLogger(__name__)
 
 HOOK_SECONDS = 10.0  # that one hook may take
 
+NO_SUCH_MODEL = "The model {} does not exist, or you do not have access to it."
 KEY_LIMITS = frozenset({"requests_per_minute", "concurrency", "tokens_per_day", "cost_per_day", "models"})
 
 
@@ -148,6 +149,11 @@ class Middlewares:
     def shows_model(self, caller: Caller, model: str, router: Router) -> bool:
         """Whether GET /v1/models lists the name for this caller."""
         return all(m.shows_model(model, router) for m in self.of(caller) if hasattr(m, "shows_model"))
+
+    def require_model(self, caller: Caller, model: str, router: Router) -> None:
+        """Raises ApiError where the caller may not ask for the model: it says no more than of one that nobody has."""
+        if not self.shows_model(caller, model, router):
+            raise ApiError("model_not_found", NO_SUCH_MODEL.format(quoted(model)), param="model")
 
 
 def configured_middlewares(router: Router) -> Middlewares:

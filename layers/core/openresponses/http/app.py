@@ -303,9 +303,7 @@ class Gateway:
     async def get_model(self, request: Request) -> Response:
         caller = caller_of(request, await self.authenticate(request))
         name = request.path_params["model"]
-        if not self.middlewares.shows_model(caller, name, self.router):
-            message = f"The model {quoted(name)} does not exist, or you do not have access to it."
-            raise ApiError("model_not_found", message, param="model")
+        self.middlewares.require_model(caller, name, self.router)
         route = self.router.resolve(name)
         price = {"price": dict(route.profile.price)} if route.profile.price else {}
         return JsonResponse(_model(name, route.provider.name) | price)

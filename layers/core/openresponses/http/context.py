@@ -52,8 +52,11 @@ class ContextRoutes:
         tenant, body = await self._asked(request, FIELDS)
         deadline = request.scope.get("openresponses.deadline")
 
+        gateway = self._gateway
+        gateway.middlewares.require_model(caller_of(request, tenant), body["model"], gateway.router)
+
         async def work() -> Answer:
-            count = await count_input(self._gateway.services, body, tenant=tenant, deadline=deadline)
+            count = await count_input(gateway.services, body, tenant=tenant, deadline=deadline)
             headers = {"x-openresponses-estimate": "true"} if count.estimated else {}
             return {"object": "response.input_tokens", "input_tokens": count.tokens}, headers
 

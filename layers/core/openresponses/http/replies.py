@@ -36,11 +36,11 @@ class JsonResponse(Response):
         return orjson.dumps(content)
 
 
-def error_response(error: ApiError) -> JsonResponse:
-    """The error as an HTTP reply."""
+def error_response(error: ApiError, headers: Mapping[str, str] | None = None) -> JsonResponse:
+    """The error as an HTTP reply, with `headers` beside its own."""
     seconds = error.wait_seconds()
-    headers = {} if seconds is None else {"retry-after": str(seconds)}
-    return JsonResponse({"error": error.body()}, status_code=error.status, headers=headers)
+    own = {} if seconds is None else {"retry-after": str(seconds)}
+    return JsonResponse({"error": error.body()}, status_code=error.status, headers={**(headers or {}), **own})
 
 
 class JsonReply:
@@ -73,7 +73,7 @@ class TurnReply:
                 async for _ in batches:
                     pass
         except ApiError as error:
-            await error_response(error)(scope, receive, send)
+            await error_response(error, self._turn.headers)(scope, receive, send)
         else:
             reply = JsonResponse(self._turn.response, headers=turn_headers(self._turn))
             await reply(scope, receive, send)
@@ -116,7 +116,8 @@ class StreamReply:
                 if not last:  # resumed at the end, or to be resumed
                     await send({"type": "http.response.body", "body": DONE, "more_body": False})
         except ApiError as error:
-            await error_response(error)(scope, receive, send)
+            told = self._events.headers if isinstance(self._events, ResponseTurn) else {}
+            await error_response(error, told)(scope, receive, send)
 
     def _start(self) -> Message:
         own = turn_headers(self._events) if isinstance(self._events, ResponseTurn) else {}

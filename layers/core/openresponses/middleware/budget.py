@@ -1,8 +1,8 @@
 """`budget`: tokens and dollars a day (UTC), counted in the store.
 
-A turn reserves what it may take before it is let in, and settles what it took at its end, however it ends. Let in is
-whoever finds a counter below its limit, so that only what is in flight can pass it; when all turns have ended, a
-counter is the sum of their usages. A process that dies leaves its reservations for the rest of the day.
+A turn reserves roughly what it will take before it is let in, and settles what it took at its end, however it ends.
+Let in is whoever finds a counter below its limit, so that only what is in flight can pass it; when all turns have
+ended, a counter is the sum of their usages. A process that dies leaves its reservations for the rest of the day.
 
 Costs are counted in millionths of a dollar: a model's price, in dollars per million tokens, times tokens. Where
 several rows match a tenant, the first one that has a limit is its limit.
@@ -26,7 +26,7 @@ Json = dict[str, Any]
 log = logging.getLogger(__name__)
 
 BYTES_PER_TOKEN = 4
-RESERVED_OUTPUT = 1000  # tokens, where the request does not say how many it wants at most
+RESERVED_OUTPUT = 1000  # tokens; fewer where the request wants fewer at most
 DOLLAR = 1_000_000
 
 
@@ -124,9 +124,10 @@ class Budget:
 
 
 def _estimate(request: Json) -> tuple[int, int]:
-    """Input and output tokens that a turn may take, of what can be known before it."""
+    """Input and output tokens that a turn will take, roughly. No more output is reserved than is usual: the most that a
+    request may get would keep others out who have a budget left."""
     size = len(orjson.dumps([request.get("instructions"), request.get("input"), request.get("tools")]))
-    return size // BYTES_PER_TOKEN, request.get("max_output_tokens") or RESERVED_OUTPUT
+    return size // BYTES_PER_TOKEN, min(request.get("max_output_tokens", RESERVED_OUTPUT), RESERVED_OUTPUT)
 
 
 def _spent(profile: ModelProfile, input_tokens: int, output_tokens: int, cached: int = 0) -> dict[str, int]:

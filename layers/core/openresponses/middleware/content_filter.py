@@ -15,13 +15,32 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..adapters.base import Delta, Finished, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
+from ..adapters.base import (
+    Annotation,
+    Delta,
+    Finished,
+    HostedItemEnded,
+    HostedItemEvent,
+    HostedItemStarted,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallStarted,
+)
 from ..engine.middleware import TurnContext
 from ..protocol.errors import ApiError
 
 WINDOW = 4000  # characters looked at at once
 OVERLAP = 400  # characters that are looked at again with what follows
-NO_TEXT = frozenset({"image_url", "file_data", "file_url", "video_url", "data", "encrypted_content", "id"})
+# Data, and what is said to others than the model.
+NO_TEXT = frozenset(
+    {
+        *("image_url", "file_data", "file_url", "video_url", "data", "encrypted_content", "id"),
+        *("result", "partial_image_b64", "server_url", "headers", "authorization"),
+    }
+)
+ASKED = ("instructions", "input", "tools", "text")  # the request's fields that a model reads
 
 
 @dataclass(kw_only=True)
@@ -41,22 +60,40 @@ class ContentFilter:
         self._note = f"content_filter {id(self)}"
 
     async def before_turn(self, turn: TurnContext) -> None:
-        for name in ("instructions", "input"):
+        for name in ASKED:
             texts = _texts(turn.request.get(name))
             if self._input and any(_found(self._input, text) for text in texts):
                 message = "The input has content that this gateway does not let pass."
                 raise ApiError("invalid_prompt", message, param=name)
 
     def _told(self, turn: TurnContext, delta: Delta) -> Delta:
-        if not isinstance(delta, TextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta):
-            return delta
+        if isinstance(delta, TextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta):
+            piece = delta.text
+        elif isinstance(delta, HostedItemEvent) and isinstance(delta.fields.get("delta"), str):
+            piece = delta.fields["delta"]
+        else:
+            found = any(_found(self._output, text) for text in _texts(_whole(delta)))
+            return Finished("content_filter") if found else delta
         tails = turn.state.setdefault(self._note, {})
         key = f"{type(delta).__name__} {getattr(delta, 'key', '')}"
-        text = tails.get(key, "") + delta.text
+        text = tails.get(key, "") + piece
         if _found(self._output, text):
             return Finished("content_filter")
         tails[key] = text[-OVERLAP:]
         return delta
+
+
+def _whole(delta: Delta) -> Any:
+    """What a delta says that has no pieces before it. Tools as a server lists them are nobody's answer."""
+    if isinstance(delta, ToolCallStarted):
+        return delta.name
+    if isinstance(delta, Annotation):
+        return delta.annotation
+    if isinstance(delta, HostedItemEvent):
+        return delta.fields
+    if isinstance(delta, HostedItemStarted | HostedItemEnded) and delta.item.get("type") != "mcp_list_tools":
+        return delta.item
+    return None
 
 
 def _compiled(name: str, patterns: Any) -> list[re.Pattern[str]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..catalog import matches
-from ..engine.middleware import TurnContext
-from ..protocol.errors import ApiError
+from ..engine.middleware import NO_SUCH_MODEL, TurnContext
+from ..protocol.errors import ApiError, quoted
 from ..routing import Router
 from ..store.limits import LIMITS
 
@@ -28,8 +28,7 @@ class Models:
     async def before_turn(self, turn: TurnContext) -> None:
         model = turn.request["model"]
         if not self.shows_model(model, turn.services.router):
-            message = f"The model '{model:.100}' does not exist, or you do not have access to it."
-            raise ApiError("model_not_found", message, param="model")
+            raise ApiError("model_not_found", NO_SUCH_MODEL.format(quoted(model)), param="model")
 
     def shows_model(self, model: str, router: Router) -> bool:
         route = router.resolve(model)

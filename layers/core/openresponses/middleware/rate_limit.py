@@ -37,12 +37,13 @@ class RateLimit:
             expires_at=ends + MINUTE,
         )
         left = ends - now
+        taken = limit if counted is None else counted["requests"]
+        turn.headers |= {
+            "x-ratelimit-limit-requests": str(limit),
+            "x-ratelimit-remaining-requests": str(limit - taken),
+            "x-ratelimit-reset-requests": f"{max(1, left):.0f}s",
+        }
         if counted is None:
             message = f"The limit of {limit} requests a minute is reached; it begins anew in {left:.0f} s."
             raise ApiError("rate_limit_exceeded", message, retry_after=left)
         turn.state[note] = True
-        turn.headers |= {
-            "x-ratelimit-limit-requests": str(limit),
-            "x-ratelimit-remaining-requests": str(limit - counted["requests"]),
-            "x-ratelimit-reset-requests": f"{left:.0f}s",
-        }

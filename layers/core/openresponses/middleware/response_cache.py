@@ -24,7 +24,6 @@ Json = dict[str, Any]
 BESIDE = frozenset(
     {
         "background",
-        "include",
         "metadata",
         "model",
         "prompt_cache_key",
