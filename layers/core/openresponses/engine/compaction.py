@@ -18,12 +18,13 @@ import orjson
 from ..adapters.messages import has_parts
 from ..protocol.errors import ApiError
 from ..protocol.ids import hex_of, item_id, new_response_id
+from ..protocol.response import NO_USAGE
 from .context import CALL_OUTPUTS, Context, load_context, open_calls
 from .hosted_tools import HostedTools
 from .middleware import Caller
 from .services import Services
 from .summaries import seal_summary, with_summaries
-from .turn import NO_USAGE, ResponseTurn
+from .turn import ResponseTurn
 
 Json = dict[str, Any]
 
@@ -130,7 +131,7 @@ async def _summarize(
 
 def _transcript(items: list[Json]) -> tuple[list[Json], list[int]]:
     """The items as messages, and which item each message is."""
-    names = {item.get("call_id"): item["name"] for item in items if "call_id" in item and "name" in item}
+    names = {item["call_id"]: item["name"] for item in items if "call_id" in item and "name" in item}
     told = [(place, message) for place, item in enumerate(items) if (message := _told(item, names))]
     return [message for _, message in told], [place for place, _ in told]
 
@@ -146,7 +147,7 @@ def _told(item: Json, names: dict[str, str]) -> Json | None:
         return item
     if kind in CALL_OUTPUTS:
         call_id = item.get("call_id")
-        name = names.get(call_id, kind.removesuffix("_output"))
+        name = names.get(call_id or "", kind.removesuffix("_output"))
         output = item.get("output")
         if isinstance(output, list) and not has_parts(item):
             output = orjson.dumps(output).decode()

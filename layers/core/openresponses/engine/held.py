@@ -19,12 +19,12 @@ from ..protocol.errors import ApiError
 from ..protocol.websocket import envelope
 from ..store.base import StoreUnavailable
 from ..store.connections import Connections, Gone, Held, Holder
+from .deadline import DEADLINE_MARGIN
 from .faults import as_api_error
 from .frames import Frames
 from .middleware import Caller
 from .services import Services
 from .session import Session
-from .turn import DEADLINE_MARGIN
 
 log = logging.getLogger(__name__)
 

@@ -247,6 +247,22 @@ class Hooks:
             raise failure() from None
 
 
+def hooks_of(
+    services: Services, caller: Caller, request: Json, response: Json, carried: Json | None
+) -> Hooks | None:
+    """The middlewares of a turn; None if there are none. `carried`: their notes on a request that they have let in."""
+    chain = services.middlewares.of(caller)
+    if not chain:
+        return None
+    hooks = Hooks(
+        chain, TurnContext(caller=caller, services=services, request={**request}, response=response)
+    )
+    if carried is not None:
+        hooks.context.state |= carried
+        hooks.resume()
+    return hooks
+
+
 def failure() -> ApiError:
     """What the client is told of a middleware's own fault."""
     return ApiError("server_error", "The gateway failed; the request id leads to its log.")

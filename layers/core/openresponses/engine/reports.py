@@ -1,14 +1,23 @@
-"""Times samples and tool calls, and tells telemetry how each ended, once. Nothing here is done for an event."""
+"""Times turns, samples and tool calls; tells telemetry how each ended, once. Nothing here is done for an event."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..protocol.errors import ApiError
 from ..routing import Route
-from ..telemetry import TRACE, SampleReport, ToolReport, Trace
+from ..telemetry import (
+    RESPONSE_ID,
+    TENANT,
+    TRACE,
+    TRACEPARENT,
+    SampleReport,
+    ToolReport,
+    Trace,
+    TurnReport,
+)
 
 if TYPE_CHECKING:
     from .assembler import Assembler
@@ -16,10 +25,68 @@ if TYPE_CHECKING:
     from .sample import Sample
     from .services import Services
 
+Json = dict[str, Any]
 T = TypeVar("T")
 
 ABANDONED = "abandoned"
 FINISH_REASONS = {None: "stop", "max_output_tokens": "length"}  # the others keep their names
+
+
+class TurnWatch:
+    """A turn from its request's arrival to its end. The log lines of this task, and of those that it starts from now on,
+    say whose they are."""
+
+    def __init__(self, services: Services, tenant: str, response_id: str) -> None:
+        self._services = services
+        self._tenant = tenant
+        self._now = asyncio.get_running_loop().time
+        self._first_token: float | None = None
+        self.begun = self._now()
+        self.trace = Trace.of(TRACEPARENT.get())
+        self.spoke = False  # whether the first output item has begun
+        RESPONSE_ID.set(response_id)
+        TENANT.set(tenant)
+        TRACE.set(self.trace)
+
+    def first_output(self) -> None:
+        self.spoke = True
+        self._first_token = (self._now() - self.begun) * 1000
+
+    def ended(self, response: Json, asked: str, route: Route | None, raised: Exception | None) -> None:
+        """`asked`: the request's model; `route` is None if the turn ended before it was routed."""
+        status, reason = outcome(response, raised)
+        duration = self._now() - self.begun
+        self._services.telemetry.turn_ended(
+            TurnReport(
+                trace=self.trace,
+                response_id=response["id"],
+                tenant=self._tenant,
+                provider=route.provider.name if route else "none",
+                model=route.model if route else asked,
+                known_model=route is not None and route.model in route.provider.models,
+                status=status,
+                reason=reason,
+                started=self._services.clock() - duration,
+                duration=duration * 1000,
+                first_token=self._first_token,
+                usage=response["usage"],
+                cost=route.profile.cost_of(response["usage"]) if route else None,
+            )
+        )
+
+
+def outcome(response: Json, raised: Exception | None) -> tuple[str, str | None]:
+    """How a turn ended: its status, and why it is that."""
+    error, details = response["error"] or {}, response["incomplete_details"] or {}
+    status, reason = response["status"], error.get("code") or details.get("reason")
+    if isinstance(raised, ApiError):
+        status = "refused" if raised.status < 500 and raised.status != 429 else "failed"
+        reason = raised.code
+    elif raised:
+        status, reason = "failed", "server_error"
+    elif status in ("queued", "in_progress"):
+        status = "cancelled"
+    return status, reason
 
 
 class SampleWatch:

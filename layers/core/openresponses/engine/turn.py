@@ -16,30 +16,23 @@ from ..adapters.base import Delta, Failed, UpstreamRequest
 from ..metrics import STORE_FAILURES
 from ..protocol.errors import ApiError
 from ..protocol.ids import new_response_id
-from ..protocol.response import new_response
+from ..protocol.response import NO_USAGE, new_response
 from ..routing import Route
 from ..store.base import StoredResponse
-from ..telemetry import REQUEST_ID, RESPONSE_ID, TENANT, TRACE, TRACEPARENT, Trace, TurnReport, bounded
+from ..telemetry import REQUEST_ID, bounded
 from .assembler import Assembler, Event
 from .context import CONTINUABLE, visible
 from .conversation import conversation_id
+from .deadline import turn_deadline
 from .faults import MISREAD, as_api_error, without_text
-from .middleware import Caller, Hooks, TurnContext
+from .middleware import Caller, hooks_of
+from .reports import TurnWatch, outcome
 from .samples import Samples
 from .services import Services
 from .turns import STOPPED, stopping
 
 Json = dict[str, Any]
 log = logging.getLogger(__name__)
-
-NO_USAGE: Json = {
-    "input_tokens": 0,
-    "input_tokens_details": {"cached_tokens": 0},
-    "output_tokens": 0,
-    "output_tokens_details": {"reasoning_tokens": 0},
-    "total_tokens": 0,
-}
-DEADLINE_MARGIN = 10.0  # seconds before the deadline at which a turn ends itself: time to store and to say so
 
 
 class ResponseTurn:
@@ -78,41 +71,17 @@ class ResponseTurn:
         self._streaming = streaming
         self._lifetime = lifetime
         self._error_event = error_event
-        self._begun = asyncio.get_running_loop().time()
-        self._first_token: float | None = None  # on the loop's clock
         self._inside: asyncio.Task[Any] | None = None  # the reader's task, while it waits in here
         self._stopped = False
-        self._deadline = self._own_deadline(deadline)
         self.response = response or new_response(new_response_id(), request, int(services.clock()))
         self.created_at: int = self.response["created_at"]
-        self._trace = Trace.of(TRACEPARENT.get())
-        self._name_log_lines()
+        self._watch = TurnWatch(services, tenant, self.response["id"])
+        self._deadline = turn_deadline(services.settings, self._watch.begun, deadline, streaming=streaming)
         self.caller = caller or Caller(tenant)
         self._samples: Samples | None = None
-        self._hooks = self._new_hooks(carried)
+        self._hooks = hooks_of(services, self.caller, request, self.response, carried)
         if self._hooks is None or carried is not None:
             self._set_up()
-
-    def _name_log_lines(self) -> None:
-        """From now on the log lines of this task, and of those that it starts, say whose they are."""
-        RESPONSE_ID.set(self.response["id"])
-        TENANT.set(self._tenant)
-        TRACE.set(self._trace)
-
-    def _new_hooks(self, carried: Json | None) -> Hooks | None:
-        """The middlewares' part, if there are any."""
-        services = self._services
-        chain = services.middlewares.of(self.caller)
-        if not chain:
-            return None
-        context = TurnContext(
-            caller=self.caller, services=services, request={**self._request}, response=self.response
-        )
-        hooks = Hooks(chain, context)
-        if carried is not None:
-            context.state |= carried
-            hooks.resume()
-        return hooks
 
     def _set_up(self) -> None:
         """Routes the request. Raises ApiError."""
@@ -178,16 +147,8 @@ class ResponseTurn:
             "limits": dict(self.caller.limits),
             "state": state,
             "request_id": REQUEST_ID.get(),
-            "traceparent": self._trace.traceparent,
+            "traceparent": self._watch.trace.traceparent,
         }
-
-    def _own_deadline(self, deadline: float | None) -> float | None:
-        limits = [] if deadline is None else [deadline - DEADLINE_MARGIN]
-        if self._services.settings.max_turn_seconds is not None:
-            limits.append(self._begun + self._services.settings.max_turn_seconds)
-        if self._services.settings.max_json_seconds is not None and not self._streaming:
-            limits.append(self._begun + self._services.settings.max_json_seconds)
-        return min(limits, default=None)
 
     async def events(self) -> AsyncGenerator[list[Event]]:
         """Batches of events that became known together; the last one ends with the terminal event.
@@ -205,11 +166,9 @@ class ResponseTurn:
             try:
                 async with aclosing(samples.deltas()) as batches:
                     async for deltas in batches:
-                        self._apply(self._hooks.passed(deltas) if self._hooks else deltas)
+                        self._apply(deltas)
                         if assembler.error or (self._hooks and self._hooks.stopped):
                             break
-                        if self._first_token is None and assembler.output:
-                            self._first_token = asyncio.get_running_loop().time()
                         if assembler.events or not assembler.started:
                             assembler.start()
                             self._inside = None
@@ -283,6 +242,9 @@ class ResponseTurn:
         return replay(self.response)
 
     def _apply(self, deltas: list[Delta]) -> None:
+        """Makes events of what the middlewares leave of the deltas. Raises what they raise."""
+        if self._hooks:
+            deltas = self._hooks.passed(deltas)
         try:
             for delta in deltas:
                 self._assembler.apply(delta)
@@ -290,6 +252,8 @@ class ResponseTurn:
             name = self.route.provider.name
             log.error("%s: deltas that make no event", name, exc_info=without_text(error))
             self._assembler.apply(Failed(ApiError("provider_invalid_response", f"{name} sent nonsense.")))
+        if self._assembler.output and not self._watch.spoke:
+            self._watch.first_output()
 
     def _ended(self) -> Event:
         error, finish = self._assembler.error, self._assembler.finish
@@ -363,49 +327,11 @@ class ResponseTurn:
             try:
                 await self._conclude(raised)
             finally:
-                self._services.telemetry.turn_ended(self._report(raised))
-
-    def _outcome(self, raised: Exception | None) -> tuple[str, str | None]:
-        """The turn's status, and why it is that."""
-        response = self.response
-        error, details = response["error"] or {}, response["incomplete_details"] or {}
-        status, reason = response["status"], error.get("code") or details.get("reason")
-        if isinstance(raised, ApiError):
-            status = "refused" if raised.status < 500 and raised.status != 429 else "failed"
-            reason = raised.code
-        elif raised:
-            status, reason = "failed", "server_error"
-        elif status in ("queued", "in_progress"):
-            status = "cancelled"
-        return status, reason
+                route = self._samples.route if self._samples else None
+                self._watch.ended(self.response, self._request.get("model", ""), route, raised)
 
     async def _conclude(self, raised: Exception | None = None) -> None:
         """Tells the middlewares how the turn ended, once."""
         if self._hooks:
             error = as_api_error(raised) if raised else None
-            await self._hooks.after_turn(self._outcome(error)[0], error)
-
-    def _report(self, raised: Exception | None) -> TurnReport:
-        status, reason = self._outcome(raised)
-        now, response = asyncio.get_running_loop().time(), self.response
-        provider, model, known, cost = "none", self._request.get("model", ""), False, None
-        if self._samples:
-            provider, model = self.route.provider.name, self.route.model
-            known = model in self.route.provider.models
-            cost = self.route.profile.cost_of(response["usage"])
-        first = self._first_token
-        return TurnReport(
-            trace=self._trace,
-            response_id=response["id"],
-            tenant=self._tenant,
-            provider=provider,
-            model=model,
-            known_model=known,
-            status=status,
-            reason=reason,
-            started=self._services.clock() - (now - self._begun),
-            duration=(now - self._begun) * 1000,
-            first_token=None if first is None else (first - self._begun) * 1000,
-            usage=response["usage"],
-            cost=cost,
-        )
+            await self._hooks.after_turn(outcome(self.response, error)[0], error)

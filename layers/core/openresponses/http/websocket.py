@@ -15,11 +15,11 @@ from starlette.datastructures import Headers
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from ..engine.deadline import DEADLINE_MARGIN
 from ..engine.faults import as_api_error
 from ..engine.middleware import Caller
 from ..engine.services import Services
 from ..engine.session import Json, Session
-from ..engine.turn import DEADLINE_MARGIN
 from ..protocol.errors import ApiError
 from ..protocol.websocket import envelope
 from ..store.retention import Retention

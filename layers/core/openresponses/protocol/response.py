@@ -9,6 +9,14 @@ from typing import Any
 
 Json = dict[str, Any]
 
+NO_USAGE: Json = {
+    "input_tokens": 0,
+    "input_tokens_details": {"cached_tokens": 0},
+    "output_tokens": 0,
+    "output_tokens_details": {"reasoning_tokens": 0},
+    "total_tokens": 0,
+}
+
 
 def new_response(response_id: str, request: Json, created_at: int) -> Json:
     """A `queued` response with the request's settings, in the defaults of the specification where it had none."""
