@@ -65,7 +65,7 @@ def run_server(host: str, port: int, given: str | None) -> int:
     router.check()
     import uvicorn
 
-    from ..engine.turns import Turns
+    from ..engine.admission import Turns
     from ..http.app import create_app
     from ..http.auth import bearer_owner, token_verifier
     from ..http.server import Protocol, Server

@@ -16,9 +16,9 @@ from ..telemetry import NoTelemetry, Telemetry
 from ..upstream.breaker import Breaker
 from ..upstream.client import Upstream
 from ..upstream.retry import RetryBudget
+from .admission import Turns
 from .hosted_tools import HostedTools
 from .middleware import Middlewares
-from .turns import Turns
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from ..protocol.response import NO_USAGE, new_response
 from ..routing import Route
 from ..store.base import StoredResponse
 from ..telemetry import REQUEST_ID, bounded
+from .admission import STOPPED, stopping
 from .assembler import Assembler, Event
 from .context import CONTINUABLE, visible
 from .conversation import conversation_id
@@ -29,7 +30,6 @@ from .middleware import Caller, hooks_of
 from .reports import TurnWatch, outcome
 from .samples import Samples
 from .services import Services
-from .turns import STOPPED, stopping
 
 Json = dict[str, Any]
 log = logging.getLogger(__name__)

@@ -19,13 +19,13 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
+from ..engine.admission import Turns
 from ..engine.context import visible
 from ..engine.faults import as_api_error
 from ..engine.hosted_tools import load_tools
 from ..engine.middleware import configured_middlewares
 from ..engine.services import Services
 from ..engine.turn import ResponseTurn
-from ..engine.turns import Turns
 from ..protocol.errors import ApiError, quoted
 from ..protocol.ids import RESPONSE_ID
 from ..protocol.pages import page

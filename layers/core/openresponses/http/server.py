@@ -9,7 +9,7 @@ import orjson
 import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from ..engine.turns import Turns
+from ..engine.admission import Turns
 from ..protocol.errors import ApiError
 
 
