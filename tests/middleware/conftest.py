@@ -13,7 +13,7 @@ import httpx
 import pytest
 from openresponses.engine import middleware
 from openresponses.engine.middleware import Caller
-from openresponses.middleware.counting import day_of, window
+from openresponses.middleware.windows import day_of, window
 
 from ..support.client import Client, Told
 from ..support.gateway import Server, environment

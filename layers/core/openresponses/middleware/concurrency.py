@@ -14,7 +14,7 @@ from ..adapters.base import Turn
 from ..engine.middleware import TurnContext
 from ..protocol.errors import ApiError
 from ..store.base import StoreUnavailable
-from .counting import Per, check_options, window
+from .windows import Per, check_options, window
 
 log = logging.getLogger(__name__)
 

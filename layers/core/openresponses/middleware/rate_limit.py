@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ..engine.middleware import TurnContext
 from ..protocol.errors import ApiError
-from .counting import MINUTE, Per, check_options, end_of, window
+from .windows import MINUTE, Per, check_options, end_of, window
 
 
 @dataclass(kw_only=True)
