@@ -19,11 +19,47 @@ from tests.support.provider import SSE, Answer, Provider
 from tests.support.runtime_api import Answer as LambdaAnswer
 
 MODEL = speech.MODELS["anthropic"]
+XRAY = "Root=1-67891233-abcdef012345678912345678;Parent=53995c3f42cd8ad8;Sampled=1"
 OVERLOADED = Answer(b'{"type":"error","error":{"type":"overloaded_error","message":"busy"}}', status=529)
 LIMITED = Answer(b'{"type":"error","error":{"type":"rate_limit_error","message":"slow"}}', status=429)
 REFUSED = Answer(b'{"type":"error","error":{"type":"authentication_error","message":"no"}}', status=401)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+ROWS = """
+[[model]]
+match = ["claude-test"]
+price = {{ input = 3, output = 15 }}
+
+[[alias]]
+name = "with-a-spare"
+target = "openai/gpt-test"
+fallback = ["anthropic/claude-test"]
+
+[[tool]]
+name = "remote"
+url = "{url}/tool"
+"""
+REMOTE = {"model": MODEL, "tools": [{"type": "function", "name": "remote"}]}
+ANSWERED = Answer(b"42", content_type="text/plain")
+DOWN = Answer(b'{"error":{"message":"down"}}', status=503)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def faulty(
+    deployment: Deployment, provider: Provider, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Lambda]:
+    """A function without its table, with a tool and prices, that gives a provider up at once."""
+    config = tmp_path_factory.mktemp("config") / "models.toml"
+    config.write_text(ROWS.format(url=provider.url))
+    settings = {
+        "OPENRESPONSES_CONFIG": str(config),
+        "OPENRESPONSES_BREAKER_FAILURES": "1",
+        "TABLE_NAME": "lost",
+    }
+    async with deployment.function(**settings) as started:
+        yield started
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -63,7 +99,7 @@ class Said:
 async def ask(function: Lambda, **more: Any) -> LambdaAnswer:
     body = {"model": MODEL, "input": "canary-input", **more}
     event = rest_event("POST", "/v1/responses", body, authorizer={"tenant": "acme"})
-    answer = await (await function.api.invoke(event)).done()
+    answer = await (await function.api.invoke(event, trace=XRAY)).done()
     await asyncio.wait_for(
         function.api.waiting.wait(), 5
     )  # what is written before the function may be frozen
@@ -84,6 +120,10 @@ async def test_a_turn(function: Lambda, provider: Provider) -> None:
     assert line["response_id"].startswith("resp_") and line["tenant"] == "acme"
     assert (line["provider"], line["status"]) == ("anthropic", "completed")
     assert line["request_id"] == answer.prelude["headers"]["x-request-id"]
+    (sample,) = (line for line in said.lines() if line.get("message") == "sample ended")
+    assert sample["gen_ai.provider.name"] == "anthropic" and sample["xray_trace_id"] in XRAY
+    for named in ("request_id", "response_id", "tenant", "trace_id"):
+        assert sample[named] == line[named]
     assert "canary" not in function.process.log and KEY not in function.process.log
 
 
@@ -155,6 +195,37 @@ async def test_keys_that_nobody_has_written(deployment: Deployment, provider: Pr
         deployment.set_secret(environment(provider.url))
 
 
+async def test_a_store_that_is_lost(faulty: Lambda, provider: Provider) -> None:
+    provider.play(speech.says("anthropic", "Hello"))
+    said = Said(faulty)
+    assert (await ask(faulty)).json["store"] is False
+    assert said.metrics("provider", "model")["StoreFailures"] == 1
+    assert said.metrics()["Cost"] == pytest.approx((11 * 3 + 7 * 15) / 1e6)
+
+
+async def test_a_fallback_and_an_open_circuit(faulty: Lambda, provider: Provider) -> None:
+    provider.play(DOWN, speech.says("anthropic", "Hello"))
+    said = Said(faulty)
+    assert (await ask(faulty, model="with-a-spare", store=False)).status == 200
+    metrics = said.metrics("provider", "model")
+    assert (metrics["Fallbacks"], metrics["CircuitsOpened"]) == (1, 1)
+    assert [line.get("error.type") for line in said.lines() if line.get("message") == "sample ended"][1:] == [
+        None
+    ]
+
+
+async def test_tools(faulty: Lambda, provider: Provider) -> None:
+    calls = [("remote", {})]
+    provider.play(speech.says("anthropic", calls=calls), ANSWERED, speech.says("anthropic", "42"))
+    said = Said(faulty)
+    assert (await ask(faulty, **REMOTE, store=False)).status == 200
+    provider.play(speech.says("anthropic", calls=calls), DOWN, speech.says("anthropic", "So"))
+    assert (await ask(faulty, **REMOTE, store=False)).status == 200
+    assert (said.metrics("kind")["ToolCalls"], said.metrics("kind")["ToolFailures"]) == (2, 1)
+    errors = [line.get("error.type") for line in said.lines() if line.get("message") == "tool ended"]
+    assert errors == [None, "RuntimeError"]
+
+
 def alarmed() -> Iterator[str]:
     """The gateway's own metrics, as alarms and dashboard name them."""
     text = (ROOT / "infra/monitoring.yaml").read_text()
@@ -163,6 +234,30 @@ def alarmed() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("metric", sorted(set(alarmed())))
-async def test_what_alarms_and_dashboard_read_was_written(function: Lambda, metric: str) -> None:
-    """Last in this module: by now the function has met every fault above."""
-    assert metric in Said(function, since=0).metrics()
+async def test_what_alarms_and_dashboard_read_was_written(
+    function: Lambda, faulty: Lambda, metric: str
+) -> None:
+    """By now the functions have met every fault above."""
+    assert metric in Said(function, since=0).metrics() | Said(faulty, since=0).metrics()
+
+
+QUERY = re.compile(r"aws logs start-query --log-group-name LOGS .*--query-string '(.*)'")
+OWN_FIELDS = {"level", "message", "@message"}  # of every line
+FUNCTIONS = {"count", "avg", "max", "pct", "ispresent"}
+WORDS = {"filter", "stats", "by", "and", "or", "like"}
+
+
+@pytest.mark.parametrize("query", QUERY.findall((ROOT / "docs/runbook.md").read_text()))
+async def test_the_fields_of_the_runbook_stand_in_the_log(
+    function: Lambda, faulty: Lambda, query: str
+) -> None:
+    lines = Said(function, since=0).lines() + Said(faulty, since=0).lines()
+    written = {name for line in lines for name in line}
+    words = set(re.findall(r"@?[a-z][\w.]*", re.sub(r'"[^"]*"', "", query)))
+    asked = words - FUNCTIONS - WORDS - OWN_FIELDS
+    assert asked <= written
+    messages = {str(line.get("message")) for line in lines}
+    for message in re.findall(r'message = "([^"]+)"', query):
+        assert message in messages
+    for part in re.findall(r'[^@]message like "([^"]+)"', query):
+        assert any(part in message for message in messages)
