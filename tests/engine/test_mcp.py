@@ -349,13 +349,15 @@ def test_a_client_that_leaves_ends_the_calls(gateway: Gateway, servers: McpServe
     gateway.scenario(says("anthropic", calls=[("math__slow", {"seconds": 9})]))
     asked = {**body("anthropic", mcp(servers)), "stream": True}
     with gateway.http.stream("POST", f"{gateway.base_url}/v1/responses", json=asked) as reply:
-        for line in reply.iter_lines():
+        lines = reply.iter_lines()  # whose end hangs up
+        for line in lines:
             if "mcp_call_arguments.done" in line:
                 break
         until = time.monotonic() + 3
         while not servers.called and time.monotonic() < until:
             time.sleep(0.01)
     assert servers.cancelled.wait(3)
+    del lines
 
 
 def test_in_the_background(gateway: Gateway, servers: McpServers) -> None:
@@ -417,6 +419,23 @@ def test_a_call_waits_for_approval(
 
 
 # --------------------------------------------------------------------------- the operator's servers
+
+
+@pytest.mark.parametrize("tools", [[], [{"type": "mcp", "server_label": "hasty"}]])
+def test_an_approval_of_a_server_that_is_not_there_is_refused(
+    gateway: Gateway, servers: McpServers, tools: list[Json]
+) -> None:
+    scenario = gateway.scenario(says("gemini", calls=[("math__add", {"first": 2})]), says("gemini", "Done."))
+    first = gateway.ask(body("gemini", mcp(servers, require_approval="always")))
+    [asked] = first.of("mcp_approval_request")
+    answer = {"type": "mcp_approval_response", "approval_request_id": asked["id"], "approve": True}
+    more = {"model": MODELS["gemini"], "previous_response_id": first.response["id"], "tools": tools}
+    told = gateway.ask({**more, "input": [answer]}, stream=True)
+    assert (told.status, told.error["param"]) == (400, "input[0].approval_request_id"), told.response
+    assert "'math'" in told.error["message"] and not servers.called and len(scenario.requests) == 1
+    assert gateway.ask({**more, "input": [{**answer, "approve": False}]}).status == 200
+    history = [*first.output, answer, {"role": "assistant", "content": "It is 3."}]
+    assert gateway.ask({**more, "previous_response_id": None, "input": history}).status == 200
 
 
 def test_the_operators_server_by_its_label(gateway: Gateway, servers: McpServers) -> None:

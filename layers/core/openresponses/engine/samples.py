@@ -267,9 +267,21 @@ class Samples:
         owner = self._assembler.response["id"]
         self.context = await load_context(self._services.store, self._tenant, self._request, owner)
         self._mcp = await mcp_tools(self._services, self._tenant, self._request, self.route)
+        if any(item["type"] == "mcp_approval_response" for item in self.context.own):
+            self._check_approvals(self.context)
         self._resolve(self.context)
         self._calls = Calls(self._services, self._request, self._toolset)
         return self.context
+
+    def _check_approvals(self, context: Context) -> None:
+        from .mcp.history import require_servers
+
+        extra = [
+            tool for item in context.items if item["type"] == "additional_tools" for tool in item["tools"]
+        ]
+        tools = [*self._request.get("tools", ()), *extra]
+        labels = {tool["server_label"] for tool in tools if tool["type"] == "mcp"}
+        require_servers(context.items, context.own, labels.union(self._mcp.labels if self._mcp else ()))
 
     def _resolve(self, context: Context) -> None:
         """The tools, as far as they are known."""

@@ -6,8 +6,10 @@ gateway's own (a server that the provider runs) is left as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
+
+from ...protocol.errors import ApiError, quoted
 
 Json = dict[str, Any]
 Name = Callable[[str, str], str]  # (label, tool) → function
@@ -67,3 +69,42 @@ def _pair(item: Json, output: str | list[Json], name: Name) -> list[Json]:
         "status": "completed",
     }
     return [call, {"type": "function_call_output", "call_id": call_id, "output": output}]
+
+
+# --------------------------------------------------------------------------- approvals
+
+
+def approved(items: list[Json], own: list[Json]) -> list[tuple[Json, str]]:
+    """The requests for approval in the context `items` that a turn with the input `own` approves now, and where it says
+    so. Raises ApiError."""
+    asked = {item["id"]: item for item in items if item["type"] == "mcp_approval_request"}
+    earlier = items[: len(items) - len(own)]
+    answered = {item.get("approval_request_id") for item in earlier}
+    found = []
+    for index, item in enumerate(own):
+        if item["type"] == "mcp_call":
+            answered.add(item.get("approval_request_id"))
+        if item["type"] != "mcp_approval_response":
+            continue
+        param, wanted = f"input[{index}].approval_request_id", item["approval_request_id"]
+        request = asked.get(wanted)
+        if request is None or wanted in answered:
+            problem = "There was an answer already to" if request else "There is no request for approval"
+            raise ApiError("invalid_value", f"{problem} {quoted(wanted)}.", param=param)
+        answered.add(wanted)
+        if item["approve"] and not any(map(_is_models, own[index + 1 :])):
+            found.append((request, param))
+    return found
+
+
+def require_servers(items: list[Json], own: list[Json], labels: Container[str]) -> None:
+    """Raises ApiError where the input approves a call on a server that is not among `labels`: nobody would make it."""
+    for asked, param in approved(items, own):
+        if (label := asked["server_label"]) not in labels:
+            message = f"The call that is approved needs the MCP server {quoted(label)} in 'tools'."
+            raise ApiError("invalid_value", message, param=param)
+
+
+def _is_models(item: Json) -> bool:
+    """Whether the item tells that the model went on: what stands before it is history."""
+    return item.get("role") == "assistant" or item["type"] in ("mcp_call", "reasoning", "function_call")

@@ -32,7 +32,7 @@ from ..context import Context
 from ..local_tools import LocalCall
 from ..reports import watched_call
 from ..services import Services
-from .history import as_functions
+from .history import approved, as_functions
 from .results import Result, failed, told
 from .servers import McpServer
 from .session import McpSession
@@ -117,6 +117,10 @@ class McpTools:
         self._begun = False
         self.tools: dict[str, McpTool] = {}  # by the model's name of each
 
+    @property
+    def labels(self) -> Iterable[str]:
+        return self._servers
+
     async def check(self) -> None:
         """Raises ApiError for a server that nothing may be sent to."""
         await asyncio.gather(*(session.check() for session in self._sessions.values()))
@@ -132,7 +136,11 @@ class McpTools:
         `spend` counts a call, and says whether it still may run. Raises ApiError for an approval that cannot be
         honoured.
         """
-        approvals = self._approvals(context.items, context.own)
+        approvals = [
+            (asked, param)
+            for asked, param in approved(context.items, context.own)
+            if asked["server_label"] in self._servers
+        ]
         known = {label: self._known(label, context.items) for label in self._servers}
         unknown = [label for label, tools in known.items() if tools is None]
         if unknown:
@@ -238,32 +246,6 @@ class McpTools:
 
     # ---------------------------------------------------------------- approvals
 
-    def _approvals(self, items: list[Json], own: list[Json]) -> list[tuple[Json, str]]:
-        """The calls that the client approves, and where it says so. Raises ApiError."""
-        asked = {item["id"]: item for item in items if item["type"] == "mcp_approval_request"}
-        earlier = items[: len(items) - len(own)]
-        answered = {item.get("approval_request_id") for item in earlier}
-        approved = []
-        for index, item in enumerate(own):
-            if item["type"] == "mcp_call":
-                answered.add(item.get("approval_request_id"))
-            if item["type"] != "mcp_approval_response":
-                continue
-            param, wanted = f"input[{index}].approval_request_id", item["approval_request_id"]
-            request = asked.get(wanted)
-            if request is None or wanted in answered:
-                problem = (
-                    "There is no request for approval"
-                    if request is None
-                    else "There was an answer already to"
-                )
-                raise ApiError("invalid_value", f"{problem} {quoted(wanted)}.", param=param)
-            answered.add(wanted)
-            ours = request["server_label"] in self._servers
-            if item["approve"] and ours and not any(map(_is_models, own[index + 1 :])):
-                approved.append((request, param))
-        return approved
-
     def _approved(self, asked: Json, param: str) -> McpTool:
         """The tool of the request for approval `asked`. Raises ApiError if it may not be called any more."""
         tool = self.tools.get(self.name(asked["server_label"], asked["name"]))
@@ -360,11 +342,6 @@ class McpTools:
         text = told(item)
         images = self._images.get((item["server_label"], item["name"], item["arguments"]))
         return [{"type": "input_text", "text": text}, *images] if images else text
-
-
-def _is_models(item: Json) -> bool:
-    """Whether the item tells that the model went on: what stands before it is history."""
-    return item.get("role") == "assistant" or item["type"] in ("mcp_call", "reasoning", "function_call")
 
 
 async def _limit_reached() -> Result:
