@@ -18,8 +18,12 @@ from . import local
 from .base import CommandError, command
 
 if TYPE_CHECKING:
+    import uvicorn
+    from starlette.types import ASGIApp
+
     from ..otel import OtelTelemetry
     from ..routing import Router
+    from ..sealing import KeyText
     from ..secrets import Secrets
 
 log = logging.getLogger(__name__)
@@ -56,21 +60,16 @@ def run_server(host: str, port: int, given: str | None) -> int:
     """Serves the gateway until it is told to stop."""
     environ = local.environment()
     settings = Settings.load(environ)
-    start_logging(settings.log_level, settings.log_format)
-    for chatty in ("httpx", "uvicorn"):
-        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+    log_to_terminal(settings)
     from ..routing import Router
 
     router = Router(settings)
     router.check()
-    import uvicorn
-
     from ..engine.admission import Turns
     from ..http.app import create_app
     from ..http.auth import bearer_owner, token_verifier
-    from ..http.server import Protocol, Server
-    from ..sealing import Sealer, file_keys, memory_keys
-    from ..secrets import EnvironmentSecrets, FileSecrets
+    from ..http.server import Server
+    from ..sealing import Sealer
     from ..store.sqlite_keys import SQLiteKeys
     from ..telemetry import Several
 
@@ -82,12 +81,7 @@ def run_server(host: str, port: int, given: str | None) -> int:
     tokens = token_verifier(settings)
     listener = listen(host, port)
     store = local.open_store(path, settings)
-    secrets: Secrets = EnvironmentSecrets(environ)
-    keys = memory_keys()
-    if path != local.MEMORY:
-        keys = file_keys(Path(f"{path}.key"))
-        secrets = file = FileSecrets(local.secrets_path(path), environ)
-        environ = {**file.values(), **environ}
+    keys, secrets, environ = beside(path, environ)
     users = None if path == local.MEMORY else SQLiteKeys(path)
     authenticate = bearer_owner(users, tokens) if settings.require_keys or tokens else None
     turns = Turns(settings.max_concurrent_turns)
@@ -108,26 +102,30 @@ def run_server(host: str, port: int, given: str | None) -> int:
         turns=turns,
         metrics=metrics,
     )
-    config = uvicorn.Config(
-        app,
-        http=Protocol,
-        **websocket_options(settings),
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
     needed = who_is_asked(settings, path)
     port = listener.getsockname()[1]
     print(greeting(host, port, router, environ, needed, playground=settings.playground), flush=True)
-    Server(config, turns, settings.shutdown_seconds).run(sockets=[listener])
+    Server(server_config(app, settings), turns, settings.shutdown_seconds).run(sockets=[listener])
     if spans:
         spans.close()
     return 0
+
+
+def beside(path: str, environ: dict[str, str]) -> tuple[KeyText, Secrets, dict[str, str]]:
+    """What lies beside the store's file: the keys that seal, and the secrets; and the environment with these in it."""
+    from ..sealing import file_keys, memory_keys
+    from ..secrets import EnvironmentSecrets, FileSecrets
+
+    if path == local.MEMORY:
+        return memory_keys(), EnvironmentSecrets(environ), environ
+    secrets = FileSecrets(local.secrets_path(path), environ)
+    return file_keys(Path(f"{path}.key")), secrets, {**secrets.values(), **environ}
+
+
+def log_to_terminal(settings: Settings) -> None:
+    start_logging(settings.log_level, settings.log_format)
+    for chatty in ("httpx", "uvicorn"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def metrics_wanted(settings: Settings, host: str, *, open_to_all: bool) -> bool:
@@ -145,6 +143,26 @@ def span_exporter(environ: Mapping[str, str]) -> OtelTelemetry | None:
         log.warning("no spans are sent: pip install 'openresponses[otel]'")
         return None
     return OtelTelemetry()
+
+
+def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    import uvicorn
+
+    from ..http.server import Protocol
+
+    return uvicorn.Config(
+        app,
+        http=Protocol,
+        **websocket_options(settings),
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
 
 
 def websocket_options(settings: Settings) -> dict[str, Any]:
