@@ -282,7 +282,7 @@ def test_make_targets_that_are_named_exist(page: Path) -> None:
 
 
 def test_paths_that_are_named_exist() -> None:
-    shapes = [re.sub(r"\{[^}]+\}", "[^/]+", path) for path in [*OPERATIONS, "/openapi.json", "/"]]
+    shapes = [re.sub(r"\{[^}]+\}", "[^/]+", path) for path in [*OPERATIONS, "/openapi.json", "/", "/metrics"]]
     for page in docs.PAGES:
         for path in re.findall(r"`(?:GET|POST|DELETE) (/[^\s`?]*)", page.read_text()):
             assert any(re.fullmatch(shape, path) for shape in shapes), f"{page.name}: {path}"
