@@ -228,6 +228,9 @@ def test_the_alarms_and_the_dashboard(sam: Path) -> None:
         "Concurrency",
         "FirstToken",
         "ProviderKey",
+        "StoreFailures",
+        "CircuitsOpened",
+        "Throttled",
         "AuthorizerErrors",
         "DeadLetters",
         "TableThrottled",
@@ -236,4 +239,4 @@ def test_the_alarms_and_the_dashboard(sam: Path) -> None:
         assert alarm["TreatMissingData"] == "notBreaching", name
         assert alarm["AlarmActions"]["Fn::If"][0] == "HasTopic", name
     body = resources["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
-    assert len(json.loads(body)["widgets"]) == 6
+    assert len(json.loads(body)["widgets"]) == 8

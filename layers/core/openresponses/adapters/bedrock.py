@@ -174,9 +174,7 @@ def _blocks(message: Message) -> list[Json]:
         return [{"text": f"<{message.role}>\n{_text(part)}\n</{message.role}>"} for part in message.parts]
     blocks += [_block(part) for part in message.parts if text_of(part.part) != ""]
     for call in message.calls:
-        blocks.append(
-            {"toolUse": {"toolUseId": call.id, "name": call.name, "input": arguments_of(call)}}
-        )
+        blocks.append({"toolUse": {"toolUseId": call.id, "name": call.name, "input": arguments_of(call)}})
     return blocks
 
 

@@ -25,7 +25,7 @@ TEXTS: dict[str, tuple[str, str]] = {
 MAYBE = (str, type(None))
 # Kinds of items that a provider runs or keeps itself → fields that clients rely on. Source: OpenAI's Responses API.
 ITEMS: dict[str, Shape] = {
-    "reasoning": {"summary": (list,)},
+    "reasoning": {"summary": (list,), "encrypted_content": MAYBE},
     "compaction": {"encrypted_content": (str,)},
     "function_call_output": {"call_id": (str,), "output": (str, list)},
     "custom_tool_call_output": {"call_id": (str,), "output": (str, list)},
@@ -71,12 +71,25 @@ EVENTS: dict[str, Shape] = {
     **{f"response.{name}.{step}": {} for name, steps in PLAIN_EVENTS.items() for step in steps},
     **{delta: {"delta": (str,)} for delta in TEXTS},
     **{done: {field: (str,)} for done, field in TEXTS.values()},
-    "response.image_generation_call.partial_image": {"partial_image_b64": (str,), "partial_image_index": (int,)},
+    "response.image_generation_call.partial_image": {
+        "partial_image_b64": (str,),
+        "partial_image_index": (int,),
+    },
 }
 
 # The beginnings of what only the gateway says: no item may be named so that its events could be taken for them.
 OWN = (
-    *("created", "queued", "in_progress", "completed", "incomplete", "failed", "cancelled", "error", "output_item"),
+    *(
+        "created",
+        "queued",
+        "in_progress",
+        "completed",
+        "incomplete",
+        "failed",
+        "cancelled",
+        "error",
+        "output_item",
+    ),
     *("content_part", "output_text", "refusal", "reasoning", "message", "function_call", "custom_tool_call"),
 )
 NEW_ITEM = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -90,7 +103,9 @@ def is_item(item: Any) -> bool:
         return False
     if kind in ITEMS:
         return _fits(item, ITEMS[kind])
-    return bool(NEW_ITEM.fullmatch(kind)) and not any(own.startswith(kind) or kind.startswith(own) for own in OWN)
+    return bool(NEW_ITEM.fullmatch(kind)) and not any(
+        own.startswith(kind) or kind.startswith(own) for own in OWN
+    )
 
 
 def is_event(kind: Any, fields: Any) -> bool:

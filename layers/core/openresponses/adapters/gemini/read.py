@@ -89,7 +89,9 @@ class GeminiReader:
             self._started = True
             tier = usage.get("serviceTier") if isinstance(usage, dict) else None
             out.append(Started(data.get("modelVersion"), SERVICE_TIERS.get(str(tier).lower())))
-        counted = not isinstance(usage, dict) or "promptTokenCount" in usage or "candidatesTokenCount" in usage
+        counted = (
+            not isinstance(usage, dict) or "promptTokenCount" in usage or "candidatesTokenCount" in usage
+        )
         if usage and counted:
             out.append(usage_of(_usage, usage))
         for candidate in (data.get("candidates") or ())[:1]:
