@@ -358,7 +358,8 @@ class ResponsesReader:
         kind = item["type"]
         self._items[index] = _Item(kind)
         if kind == "message":
-            yield MessageStarted(item.get("phase"))
+            phase = item.get("phase")
+            yield MessageStarted(phase if phase in PHASES else None)
         elif call := CALLS.get(kind):
             yield ToolCallStarted(index, item["name"], item.get("call_id"), call[0], item.get("namespace"))  # type: ignore[arg-type]
         elif kind != "reasoning":
@@ -483,6 +484,7 @@ LACKING: dict[str, Json] = {
     "code_interpreter_call": {"code": None, "container_id": None},
     "file_search_call": {"queries": []},
 }
+PHASES = ("commentary", "final_answer")
 OWN_KINDS = frozenset({"message", "reasoning", *CALLS})
 # What the assembler numbers and names anew; `obfuscation` only hides the length of a delta on the wire.
 NUMBERING = frozenset({"type", "sequence_number", "item_id", "output_index", "obfuscation"})

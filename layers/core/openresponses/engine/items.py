@@ -339,8 +339,9 @@ class HostedBuilder(ItemBuilder):
         """A hosted item has no parts of ours."""
 
     def close(self, status: str) -> None:
-        if self.whole and self.item.get("status") in ENDED:
-            status = self.item["status"]
+        told = self.item.get("status")
+        if self.whole and isinstance(told, str) and told in ENDED:
+            status = told
         if status != "incomplete":
             self.texts.end()
         self.out.done(self.index, {**self.item, "status": status})
