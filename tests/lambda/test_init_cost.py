@@ -83,6 +83,9 @@ NOT_NEEDED = {
     "openresponses.protocol.conversations",
     "openresponses.engine.background",
     "mcp",
+    "opentelemetry",
+    "openresponses.otel",
+    "openresponses.prometheus",
     "httpx2",
     "openresponses.engine.mcp.servers",
 }

@@ -88,7 +88,7 @@ class Watched(Server):
         self.store = SQLiteStore(":memory:", 86400)
         self._count(self.store)
         raising: Any = Raising()
-        telemetry = Several((raising, self.metrics, LogTelemetry(logging.INFO), self))  # type: ignore[arg-type]
+        telemetry = Several((raising, self.metrics, LogTelemetry(logging.INFO), self))
         secrets = EnvironmentSecrets(self.environ)
         return create_app(
             settings,

@@ -202,7 +202,7 @@ def test_spans_go_to_a_collector(
 ) -> None:
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-    calls = [("broken", {})]
+    calls: list[Any] = [("broken", {})]
     gateway.scenario(says("anthropic", calls=calls), says("anthropic", "3"))
     parent = {**TENANT, "traceparent": f"00-{CLIENTS[0]}-{CLIENTS[1]}-01"}
     ask(gateway, parent, model=MODELS["anthropic"], tools=TOOLS)
