@@ -74,7 +74,21 @@ class AnswerReader:
         log.warning("%s: unreadable answer (%s)", self._provider, kind, exc_info=without_text(error))
         if self.finished or any(type(delta) is Finished for delta in deltas):
             return []
-        return [self._unreadable("something that cannot be read")]
+        return self._whole_so_far() or [self._unreadable("something that cannot be read")]
+
+    def _whole_so_far(self) -> list[Delta]:
+        """The end of an answer that was whole before what cannot be read: a provider whose end is that of the stream
+        has told its finish reason. Empty if it was not."""
+        try:
+            deltas = list(self._reader.end())
+        except MISREAD:
+            return []
+        if any(type(delta) is Failed for delta in deltas) or not any(
+            type(delta) is Finished for delta in deltas
+        ):
+            return []
+        self.done = True
+        return deltas
 
     def _checked(self, deltas: list[Delta]) -> list[Delta]:
         """Notes how the answer ends. The deltas, if each is what its type says; else see _without_wrong_types."""
