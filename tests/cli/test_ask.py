@@ -92,6 +92,13 @@ def test_a_failure_is_one_line(run: Run, way: list[str]) -> None:
     assert broken.code == 1 and "openresponses: " in broken.err and "Traceback" not in broken.err
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_stream_that_fails_is_closed(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """Else the event loop closes it at its end, and complains with a traceback."""
+    assert run("ask", "/error stream").code == 1
+    assert not [record for record in caplog.records if record.name == "asyncio"]
+
+
 def test_what_is_incomplete_is_told(run: Run) -> None:
     said = run("ask", "/incomplete\nHi")
     assert said.code == 0 and "incomplete: max_output_tokens" in said.err

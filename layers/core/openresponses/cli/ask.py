@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import aclosing
 from typing import Any
 
 import click
@@ -54,7 +55,8 @@ def ask(target: Target, prompt: tuple[str, ...], **given: Any) -> None:
         if given["whole"] or given["no_stream"] or given["json_schema"]:
             return await print_whole(gateway, body, given)
         answer = Answer("stderr" if sys.stderr.isatty() else None)
-        return await answer.show(gateway.events(body))
+        async with aclosing(gateway.events(body)) as events:  # type: ignore[type-var]
+            return await answer.show(events)
 
     response = with_gateway(target, work)
     if response.get("store"):
