@@ -16,11 +16,8 @@ from ..protocol.errors import ApiError
 from ..protocol.ids import new_response_id
 from ..routing import Route
 from ..upstream.retry import with_retries
-from .context import load_context
-from .mcp import mcp_tools
+from .prompt import Prompt
 from .services import Services
-from .summaries import with_summaries
-from .tools import resolve_tools
 from .upstream_sample import explained
 
 Json = dict[str, Any]
@@ -57,35 +54,15 @@ class Count(NamedTuple):
 async def count_input(services: Services, request: Json, *, tenant: str, deadline: float | None) -> Count:
     """The input tokens of the turn that `request` (checked, of FIELDS) would take. Raises ApiError."""
     route = services.router.resolve(request["model"])
-    stored = await load_context(services.store, tenant, request, new_response_id())
-    context = await with_summaries(stored, services.sealer, tenant, route.provider.name)
-    mcp = await mcp_tools(services, tenant, request, route)  # what their servers would list is not counted
-    request = mcp.request if mcp else request
-    toolset = resolve_tools(request, context.items, services.tools)
-    turn = Turn(
-        provider=route.provider.name,
-        model=route.model,
-        profile=route.profile,
-        request=request,
-        instructions=request.get("instructions"),
-        input=[
-            item
-            for item in (mcp.told(context.items) if mcp else context.items)
-            if item["type"] != "additional_tools"
-        ],
-        tools=toolset.tools,
-        tool_choice=toolset.choice,
-        allowed=toolset.allowed,
-    )
+    prompt = Prompt(services, request, route, tenant=tenant, owner=new_response_id())
+    # What the provider cannot be given has no number of tokens either; what MCP servers would list is not counted.
+    turn = await prompt.first()
+    prompt.build(turn)
     try:
-        # What the provider cannot be given has no number of tokens either.
-        adapter_named(route.provider.adapter).build(turn)
         counted = await provider_count(services, route, turn, deadline=deadline)
     except ApiError as error:
-        error.param = context.param(error.param)
+        error.param = prompt.param(error.param)
         raise
-    except RecursionError:
-        raise ApiError("invalid_value", "The request is nested too deeply.") from None
     except TimeoutError:
         raise ApiError("provider_timeout", "The tokens were not counted in time.") from None
     return Count(estimate(turn), True) if counted is None else Count(counted, False)

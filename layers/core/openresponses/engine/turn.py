@@ -27,6 +27,7 @@ from .conversation import conversation_id
 from .deadline import turn_deadline
 from .faults import MISREAD, as_api_error, without_text
 from .middleware import Caller, hooks_of
+from .prompt import Prompt
 from .reports import TurnWatch, outcome
 from .samples import Samples
 from .services import Services
@@ -78,7 +79,7 @@ class ResponseTurn:
         self._watch = TurnWatch(services, tenant, self.response["id"])
         self._deadline = turn_deadline(services.settings, self._watch.begun, deadline, streaming=streaming)
         self.caller = caller or Caller(tenant)
-        self._samples: Samples | None = None
+        self._prompt: Prompt | None = None  # once the request is routed
         self._hooks = hooks_of(services, self.caller, request, self.response, carried)
         if self._hooks is None or carried is not None:
             self._set_up()
@@ -95,23 +96,24 @@ class ResponseTurn:
             error_event=self._error_event,
             clock=services.clock,
         )
-        self._samples = samples = Samples(
+        owner = self.response["id"]
+        self._prompt = prompt = Prompt(services, request, route, tenant=self._tenant, owner=owner)
+        self._samples = Samples(
             services,
             request,
-            route,
+            prompt,
             self._assembler,
-            tenant=self._tenant,
             streaming=self._streaming,
             deadline=self._deadline,
             hooks=self._hooks,
         )
         if self._hooks:
-            self._hooks.context.route_of = lambda: samples.route
+            self._hooks.context.route_of = lambda: prompt.route
             self._hooks.context.usage_of = self._assembler.usage
 
     async def _begin(self) -> None:
         """Has the middlewares let the request in, as they change it. Raises ApiError."""
-        if self._hooks is None or self._samples:
+        if self._hooks is None or self._prompt:
             return
         await self._hooks.before_turn()
         self._request = self._hooks.context.request
@@ -124,13 +126,13 @@ class ResponseTurn:
     @property
     def ignored(self) -> list[str]:
         """Paths of the request's knobs that the provider has no place for."""
-        return self._samples.ignored if self._samples else []
+        return self._prompt.ignored if self._prompt else []
 
     @property
     def route(self) -> Route:
         """Where the answer comes from: the model's route, or one of its fallbacks."""
-        assert self._samples is not None
-        return self._samples.route
+        assert self._prompt is not None
+        return self._prompt.route
 
     @property
     def headers(self) -> dict[str, str]:
@@ -161,7 +163,6 @@ class ResponseTurn:
                 yield await self._answer(self._hooks.context.answer)
                 return
             assembler, samples = self._assembler, self._samples
-            assert samples is not None
             self._inside = asyncio.current_task()
             try:
                 async with aclosing(samples.deltas()) as batches:
@@ -220,8 +221,8 @@ class ResponseTurn:
     async def prepare(self) -> UpstreamRequest:
         """Reads the context and makes the provider's request, without running the turn. Raises ApiError."""
         await self._begin()
-        assert self._samples is not None
-        return await self._samples.prepare()
+        assert self._prompt is not None
+        return await self._prompt.prepare()
 
     async def dismiss(self, raised: Exception) -> None:
         """The turn was prepared, but will not be run."""
@@ -261,7 +262,6 @@ class ResponseTurn:
             raise error
         if self._stopped and not self._assembler.started:
             raise stopping()
-        assert self._samples is not None
         why = self._samples.ended_by or (STOPPED if self._stopped else None)
         return self._assembler.end(finish.reason if finish else why)
 
@@ -269,13 +269,13 @@ class ResponseTurn:
 
     def record(self) -> StoredResponse | None:
         """The turn as a store keeps it; None if it ended before its context was known."""
-        if self._samples is None or self._samples.context is None:
+        if self._prompt is None or self._prompt.context is None:
             return None
         lifetime = self._lifetime or self._services.settings.history_ttl_days * 86400
         return StoredResponse(
             id=self.response["id"],
             response=self._assembler.stored(),
-            input=self._samples.context.own,
+            input=self._prompt.context.own,
             model=self._request["model"],
             created_at=self.created_at,
             expires_at=int(self.created_at + lifetime),
@@ -327,7 +327,7 @@ class ResponseTurn:
             try:
                 await self._conclude(raised)
             finally:
-                route = self._samples.route if self._samples else None
+                route = self._prompt.route if self._prompt else None
                 self._watch.ended(self.response, self._request.get("model", ""), route, raised)
 
     async def _conclude(self, raised: Exception | None = None) -> None:
