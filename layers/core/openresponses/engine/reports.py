@@ -33,8 +33,8 @@ FINISH_REASONS = {None: "stop", "max_output_tokens": "length"}  # the others kee
 
 
 class TurnWatch:
-    """A turn from its request's arrival to its end. The log lines of this task, and of the tasks that it starts from now
-    on, say whose they are."""
+    """A turn from its request's arrival to its end. The log lines of this task, and of those that it starts later, say
+    whose they are."""
 
     def __init__(self, services: Services, tenant: str, response_id: str) -> None:
         self._services = services

@@ -6,7 +6,6 @@ The model's function names carry the server's label, in letters that every provi
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import re
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -18,8 +17,6 @@ import orjson
 from ...adapters.base import (
     Delta,
     HostedItemEnded,
-    HostedItemEvent,
-    HostedItemStarted,
     ItemEnd,
     ToolCallDelta,
     ToolCallStarted,
@@ -33,6 +30,7 @@ from ..local_tools import LocalCall
 from ..reports import watched_call
 from ..services import Services
 from .history import approved, as_functions
+from .listing import known_tools, list_tools, listing, listing_ended
 from .results import Result, failed, told
 from .servers import McpServer
 from .session import McpSession
@@ -41,9 +39,6 @@ Json = dict[str, Any]
 log = logging.getLogger(__name__)
 
 PLACE = re.compile(r"(input|tools)\[(\d+)\](.*)")
-LIST_SECONDS = 60.0  # for which this process remembers a server's tools
-MAX_LISTS = 256
-MAX_LIST_BYTES = 256 * 1024
 
 
 @dataclass(slots=True)
@@ -141,16 +136,18 @@ class McpTools:
             for asked, param in approved(context.items, context.own)
             if asked["server_label"] in self._servers
         ]
-        known = {label: self._known(label, context.items) for label in self._servers}
+        known = {label: known_tools(server, context.items) for label, server in self._servers.items()}
         unknown = [label for label, tools in known.items() if tools is None]
         if unknown:
-            yield [delta for label in unknown for delta in _listing(label)]
+            yield [delta for label in unknown for delta in listing(label)]
         tasks = {label: asyncio.ensure_future(self._list(label)) for label in unknown}
         try:
             for label, task in tasks.items():
                 listed = await task
-                yield self._listed(label, listed)
-                known[label] = listed if isinstance(listed, list) else []
+                if isinstance(listed, Result):
+                    self._unlisted.add(label)
+                known[label] = [] if isinstance(listed, Result) else listed
+                yield listing_ended(label, listed)
         finally:
             for task in tasks.values():
                 task.cancel()
@@ -178,41 +175,8 @@ class McpTools:
             self._services, tool, None, tool.run(arguments), lambda result: result.failure
         )
 
-    def _known(self, label: str, items: list[Json]) -> list[Json] | None:
-        """The tools of a list in the conversation, where it has all that this turn asks for."""
-        server = self._servers[label]
-        for item in reversed(items):
-            if item["type"] == "mcp_list_tools" and item["server_label"] == label and not item.get("error"):
-                names = {tool["name"] for tool in item["tools"]}
-                wanted = {name for each in server.allowed if isinstance(each, list) for name in each}
-                return [*item["tools"]] if wanted <= names and not server.goes_by_annotations else None
-        return None
-
     async def _list(self, label: str) -> list[Json] | Result:
-        server, lists = self._servers[label], self._services.mcp_lists
-        told = [self._tenant, server.url, sorted(server.headers.items()), server.key_variable]
-        key, now = hashlib.sha256(orjson.dumps(told)).digest(), self._services.clock()
-        at, listed = lists.get(key, (0.0, []))
-        if now - at > LIST_SECONDS:
-            fresh = await self._sessions[label].list_tools()
-            if isinstance(fresh, Result):
-                return fresh
-            listed = fresh
-            if len(orjson.dumps(listed)) <= MAX_LIST_BYTES:
-                while len(lists) >= MAX_LISTS:
-                    del lists[next(iter(lists))]
-                lists[key] = (now, listed)
-        return [tool for tool in listed if server.permits(tool)]
-
-    def _listed(self, label: str, listed: list[Json] | Result) -> list[Delta]:
-        key = ("mcp_list_tools", label)
-        item: Json = {"type": "mcp_list_tools", "server_label": label, "tools": [], "error": None}
-        if isinstance(listed, Result):
-            self._unlisted.add(label)
-            item |= {"error": told(listed.fields()).removeprefix("Error: "), "status": "failed"}
-            return [HostedItemEvent(key, "response.mcp_list_tools.failed"), HostedItemEnded(key, item)]
-        item["tools"] = listed
-        return [HostedItemEvent(key, "response.mcp_list_tools.completed"), HostedItemEnded(key, item)]
+        return await list_tools(self._services, self._tenant, self._servers[label], self._sessions[label])
 
     def _add(self, server: McpServer, tool: Json) -> None:
         if not server.permits(tool):
@@ -346,12 +310,6 @@ class McpTools:
 
 async def _limit_reached() -> Result:
     return failed(LIMIT_REACHED, code=429)
-
-
-def _listing(label: str) -> Iterable[Delta]:
-    key = ("mcp_list_tools", label)
-    item: Json = {"type": "mcp_list_tools", "server_label": label, "tools": [], "error": None}
-    return (HostedItemStarted(key, item), HostedItemEvent(key, "response.mcp_list_tools.in_progress"))
 
 
 def _call(tool: McpTool, asked: Json) -> Iterable[Delta]:
