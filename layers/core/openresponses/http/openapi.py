@@ -113,15 +113,68 @@ BODIES = {
     "createResponse": "CreateResponse",
     "compactResponse": "CompactResponse",
     "countInputTokens": "CountInputTokens",
+    "createConversation": "CreateConversation",
+    "updateConversation": "UpdateConversation",
+    "addConversationItems": "AddItems",
 }
+OPTIONAL_BODIES = {"createConversation"}
 PARTS = {"CompactResponse": compaction.FIELDS, "CountInputTokens": counting.FIELDS}
+
+
+def _told(kind: str, **fields: Json) -> Json:
+    """An object that names its kind and has these fields."""
+    properties = {"object": {"const": kind}, **fields}
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+STRING: Json = {"type": "string"}
+INTEGER: Json = {"type": "integer"}
+NULLABLE: Json = {"type": ["string", "null"]}
+OBJECTS: Json = {"type": "array", "items": {"type": "object"}}
+MODEL = _told("model", id=STRING, created=INTEGER, owned_by=STRING)
+CONVERSATION = _told("conversation", id=STRING, created_at=INTEGER, metadata={"type": "object"})
+LIST = _told("list", data=OBJECTS, first_id=NULLABLE, last_id=NULLABLE, has_more={"type": "boolean"})
+RESPONSE = _told("response", id=STRING, created_at=INTEGER, status=STRING, model=STRING, output=OBJECTS)
+# Operation id → what it answers; an object where nothing more is said.
+ANSWERS: dict[str, Json] = {
+    **dict.fromkeys(("createResponse", "getResponse", "cancelResponse"), RESPONSE),
+    **dict.fromkeys(("listInputItems", "listConversationItems", "addConversationItems"), LIST),
+    **dict.fromkeys(
+        ("createConversation", "getConversation", "updateConversation", "deleteConversationItem"),
+        CONVERSATION,
+    ),
+    "compactResponse": _told("response.compaction", id=STRING, created_at=INTEGER, output=OBJECTS),
+    "countInputTokens": _told("response.input_tokens", input_tokens=INTEGER),
+    "deleteResponse": _told("response", id=STRING, deleted={"const": True}),
+    "deleteConversation": _told("conversation.deleted", id=STRING, deleted={"const": True}),
+    "listModels": _told("list", data={"type": "array", "items": MODEL}),
+    "getModel": MODEL,
+    "health": {"type": "object", "required": ["status"], "properties": {"status": {"const": "ok"}}},
+}
+
+
+def _schemas() -> Json:
+    """The schemas of request bodies, with those that they refer to."""
+    from ..protocol import conversations
+
+    bodies = {
+        "CreateResponse": CREATE_RESPONSE,
+        "CreateConversation": conversations.CREATE,
+        "UpdateConversation": conversations.UPDATE,
+        "AddItems": conversations.ADD,
+    }
+    found: Json = {}
+    for name, checked in bodies.items():
+        schema = checked.json_schema(ref_template="#/components/schemas/{model}")
+        found |= schema.pop("$defs", {}) | {name: schema}
+    return found
 
 
 @cache
 def document() -> Json:
     """The document, OpenAPI 3.1."""
-    request = CREATE_RESPONSE.json_schema(ref_template="#/components/schemas/{model}")
-    schemas = request.pop("$defs", {}) | {"CreateResponse": request, "Error": ERROR}
+    schemas = {**_schemas(), "Error": ERROR}
+    request = schemas["CreateResponse"]
     schemas |= {name: _part(request, fields) for name, fields in PARTS.items()}
     return {
         "openapi": "3.1.0",
@@ -145,12 +198,13 @@ def _part(request: Json, fields: Collection[str]) -> Json:
 
 
 def _operation(operation_id: str, summary: str, parameters: list[Json]) -> Json:
-    content: Json = {"application/json": {"schema": {"type": "object"}}}
+    content: Json = {"application/json": {"schema": ANSWERS.get(operation_id, {"type": "object"})}}
     operation: Json = {"operationId": operation_id, "summary": summary, "parameters": parameters}
     if schema := BODIES.get(operation_id):
         body = {"schema": {"$ref": f"#/components/schemas/{schema}"}}
-        operation["requestBody"] = {"required": True, "content": {"application/json": body}}
-    if operation_id == "createResponse":
+        required = operation_id not in OPTIONAL_BODIES
+        operation["requestBody"] = {"required": required, "content": {"application/json": body}}
+    if operation_id in ("createResponse", "getResponse"):
         content["text/event-stream"] = {"schema": {"type": "string"}}
     error = {
         "description": "Error",
