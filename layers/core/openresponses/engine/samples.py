@@ -263,7 +263,7 @@ class Samples:
 
     async def _count(self, turn: Turn) -> int | None:
         """The provider's count; None if there is none: then its answer will tell whether the context fits."""
-        from .counting import provider_count
+        from .token_count import provider_count
 
         route = self._prompt.route
         self._prompt.build(turn)  # names what cannot be sent as the client counts it

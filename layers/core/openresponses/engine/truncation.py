@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from ..adapters.base import Turn
 from ..protocol.errors import ApiError
 from .context import answers, asks
-from .counting import estimate, estimate_items
+from .token_count import estimate, estimate_items
 
 Json = dict[str, Any]
 T = TypeVar("T")

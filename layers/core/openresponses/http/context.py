@@ -47,7 +47,7 @@ class ContextRoutes:
         return JsonReply(work())
 
     async def input_tokens(self, request: Request) -> JsonReply:
-        from ..engine.counting import FIELDS, count_input
+        from ..engine.token_count import FIELDS, count_input
 
         tenant, body = await self._asked(request, FIELDS)
         deadline = request.scope.get("openresponses.deadline")
