@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
 import time
+from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from openresponses.http.app import create_app
+from openresponses.http.replies import TurnReply
 from openresponses.secrets import EnvironmentSecrets
 from openresponses.settings import Settings, SettingsError
 from openresponses.store.sqlite import SQLiteStore
@@ -189,3 +193,23 @@ def test_what_the_guide_shows(
     assert told.headers["x-office"] == "default"
     assert told.headers["x-ratelimit-remaining-requests"] == "59"
     assert "Call [a number]." in scenario.requests[0].body.decode()
+
+
+async def test_a_client_that_leaves_while_a_hook_waits_is_told_nothing() -> None:
+    """Neither is it tried: a turn that is not routed yet has no route to be told."""
+    sent: list[Any] = []
+
+    class Waiting:
+        async def events(self) -> AsyncGenerator[list[Any]]:
+            await asyncio.sleep(9)
+            yield []
+
+    async def gone() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    waiting: Any = Waiting()
+    await TurnReply(waiting)({}, gone, send)
+    assert not sent

@@ -94,6 +94,8 @@ WRONG: dict[str, tuple[Any, str]] = {
     "an unknown limit": ({**GOOD, "limits": {"rpm": 1}}, "requests_per_minute"),
     "a wrong limit": ({**GOOD, "limits": {"requests_per_minute": "many"}}, "requests_per_minute is not"),
     "a wrong retention": ({**GOOD, "limits": {"retention_days": 0}}, "days above 0"),
+    "an endless retention": ({**GOOD, "limits": {"retention_days": float("inf")}}, "days above 0"),
+    "a retention beyond all dates": ({**GOOD, "limits": {"retention_days": 10**15}}, "days above 0"),
     "an unknown field": ({**GOOD, "note": SECRET}, "another field"),
     "not an object": (SECRET, "not an object"),
 }

@@ -68,14 +68,15 @@ class TurnReply:
         self._turn = turn
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reply: Response | None = None
         try:
             async with cancelled_if_gone(receive), aclosing(self._turn.events()) as batches:
                 async for _ in batches:
                     pass
+                reply = JsonResponse(self._turn.response, headers=turn_headers(self._turn))
         except ApiError as error:
-            await error_response(error, self._turn.headers)(scope, receive, send)
-        else:
-            reply = JsonResponse(self._turn.response, headers=turn_headers(self._turn))
+            reply = error_response(error, self._turn.headers)
+        if reply:
             await reply(scope, receive, send)
 
 

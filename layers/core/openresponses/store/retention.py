@@ -11,6 +11,9 @@ from ..protocol.errors import ApiError
 Json = dict[str, Any]
 
 
+MOST_DAYS = 36_525  # a century; more would pass the end of what stores can date
+
+
 @dataclass(frozen=True, slots=True)
 class Retention:
     """lifetime  seconds that a response or conversation lives after its last use; None: as the deployment's
@@ -25,7 +28,7 @@ class Retention:
         """What an API key's limits say: `retention_days`, a number above 0, and `zero_retention`. Raises ApiError for
         what cannot be understood: to keep too much would be the worse mistake."""
         days, nothing = limits.get("retention_days"), limits.get("zero_retention", False)
-        known = days is None or (isinstance(days, int | float) and not isinstance(days, bool) and days > 0)
+        known = days is None or (type(days) in (int, float) and 0 < days <= MOST_DAYS)
         if not known or not isinstance(nothing, bool):
             raise ApiError("server_error", "The retention limits of this API key cannot be understood.")
         return cls(None if days is None else max(1, int(days * 86400)), nothing)
