@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from .. import __version__
-from ..engine import compaction, counting
+from ..engine import compaction, token_count
 from ..protocol.errors import ERRORS
 from ..protocol.request import CREATE_RESPONSE
 
@@ -118,7 +118,7 @@ BODIES = {
     "addConversationItems": "AddItems",
 }
 OPTIONAL_BODIES = {"createConversation"}
-PARTS = {"CompactResponse": compaction.FIELDS, "CountInputTokens": counting.FIELDS}
+PARTS = {"CompactResponse": compaction.FIELDS, "CountInputTokens": token_count.FIELDS}
 
 
 def _told(kind: str, **fields: Json) -> Json:
