@@ -53,15 +53,13 @@ def test_an_odd_status_is_not_the_end(status: Any) -> None:
     assert check_stream(events)["output"][0]["status"] == "completed"
 
 
+NO_KINDS: list[Any] = ["completed", "compl", "output_text", "a\nb", "", "A", 1, None, {}]
 SHAPES = [
     (is_item({"type": "dream_call", "dream": 1}), True),
     (is_item({"type": "web_search_call"}), True),
     (is_item({"type": "mcp_call", "name": "x"}), False),
     (is_item({"type": "reasoning", "summary": [], "encrypted_content": 0.0}), False),
-    *(
-        (is_item({"type": kind}), False)
-        for kind in ("completed", "compl", "output_text", "a\nb", "", "A", 1, None, {})
-    ),
+    *((is_item({"type": kind}), False) for kind in NO_KINDS),
     (is_event("response.dream_call.dreaming", {}), True),
     (is_event("response.web_search_call.searching", {}), True),
     (is_event(f"{NAME}.delta", {"delta": 1}), False),
