@@ -65,7 +65,7 @@ ERROR_MEANINGS = {
     "provider_unavailable": "The provider cannot be reached, or hung up in mid-answer",
     "provider_error": "The provider failed",
     "provider_invalid_response": "The provider sent what cannot be read",
-    "server_is_overloaded": "The provider, the gateway or its store is overloaded, or it is stopping; `Retry-After` says when",
+    "server_is_overloaded": "Provider, gateway or store are overloaded, or it is stopping; `Retry-After` says when",
     "time_limit": "The connection has reached its time limit; the stream can be resumed",
     "provider_timeout": "The provider was silent for too long",
 }

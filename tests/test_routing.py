@@ -217,7 +217,10 @@ def test_model_rows_are_merged_field_by_field(tmp_path: Path) -> None:
         ("[[provider]]\nadapter = 'chat'", "[[provider]] number 1: name: is missing"),
         ("[[provider]]\nname = 'x'", "[[provider]] number 1: adapter: is missing"),
         ("[[provider]]\nname = 'x'\nadapter = 'soap'", "adapter: must be one of openai, anthropic"),
-        ("[[provider]]\nname = 'x'\nadapter = 'no_such_file:It'", "'no_such_file:It' is no adapter: No module"),
+        (
+            "[[provider]]\nname = 'x'\nadapter = 'no_such_file:It'",
+            "'no_such_file:It' is no adapter: No module",
+        ),
         ("[[provider]]\nname = 'x'\nadapter = 'json:JSONDecoder'", "is no adapter: it has no build()"),
         ("[[provider]]\nname = 'X.y'\nadapter = 'chat'", "name: must be lower-case"),
         (
