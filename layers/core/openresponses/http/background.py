@@ -67,7 +67,7 @@ class BackgroundRoutes:
             try:
                 record = await self._responses().submit(tenant, turn)
             except ApiError as error:
-                await error_response(error)(scope, receive, send)
+                await error_response(error, turn.headers)(scope, receive, send)
                 return
             headers = turn_headers(turn)
             shown: Reply = JsonResponse(record.response, headers=headers)

@@ -34,6 +34,7 @@ BESIDE = frozenset(
         "user",
     }
 )
+MOST_SECONDS = 366 * 86400
 BEYOND = ("background", "conversation", "previous_response_id", "tools")
 
 
@@ -46,8 +47,8 @@ class ResponseCache:
     any_temperature: bool = False
 
     def __post_init__(self) -> None:
-        if type(self.seconds) is not int or self.seconds <= 0:
-            raise ValueError("seconds: must be a whole number above 0")
+        if type(self.seconds) is not int or not 0 < self.seconds <= MOST_SECONDS:
+            raise ValueError(f"seconds: must be a whole number above 0, up to {MOST_SECONDS}")
         if not isinstance(self.any_temperature, bool):
             raise ValueError("any_temperature: must be true or false")
 

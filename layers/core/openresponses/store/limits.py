@@ -7,13 +7,19 @@ from typing import Any, NamedTuple, Self
 
 from ..protocol.errors import ApiError
 
+# What every store can count to, and compare.
+MOST = 2**53
+MOST_DOLLARS = 10**9
+
+WHOLE = "a whole number above 0, below 2^53"
+
 
 def _whole(value: Any) -> bool:
-    return type(value) is int and value > 0
+    return type(value) is int and 0 < value < MOST
 
 
 def _amount(value: Any) -> bool:
-    return type(value) in (int, float) and 0 < value < float("inf")
+    return type(value) in (int, float) and 0 < value < MOST_DOLLARS
 
 
 def _patterns(value: Any) -> bool:
@@ -28,10 +34,10 @@ class Kind(NamedTuple):
 
 
 LIMITS: dict[str, Kind] = {
-    "requests_per_minute": Kind("a whole number above 0", _whole),
-    "concurrency": Kind("a whole number above 0", _whole),
-    "tokens_per_day": Kind("a whole number above 0", _whole),
-    "cost_per_day": Kind("an amount of US dollars above 0", _amount),
+    "requests_per_minute": Kind(WHOLE, _whole),
+    "concurrency": Kind(WHOLE, _whole),
+    "tokens_per_day": Kind(WHOLE, _whole),
+    "cost_per_day": Kind("an amount of US dollars above 0, below 10^9", _amount),
     "models": Kind("a list of model names, with * for any characters", _patterns),
 }
 
