@@ -43,6 +43,7 @@ def _canaries() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _nothing_leaks() -> Iterator[None]:
+    CANARIES.forget()
     yield
     assert not (leaks := CANARIES.take()), leaks
 

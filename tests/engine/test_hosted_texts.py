@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from openresponses.adapters.base import Delta, HostedItemEnded, HostedItemEvent, HostedItemStarted
+from openresponses.adapters.base import Delta, Finished, HostedItemEnded, HostedItemEvent, HostedItemStarted
 from openresponses.adapters.shapes import is_annotation, is_event, is_item
+from openresponses.engine.wellformed import WELL_FORMED
 
 from tests.support.grammar import check_stream
 
@@ -72,6 +73,17 @@ SHAPES = [
     (is_annotation({"type": "note"}), True),
     (is_annotation({"type": {}}), False),
 ]
+
+
+def test_an_end_is_for_a_reason_in_words_or_for_none() -> None:
+    reasons: list[Any] = [None, "max_output_tokens", [], {}, 1]
+    assert [WELL_FORMED[Finished](Finished(reason)) for reason in reasons] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_shapes() -> None:

@@ -35,7 +35,7 @@ def check_reply(exchange: Exchange, reply: Reply) -> Json | None:
         check_error(reply)
         return None
     if reply.headers["content-type"].startswith("text/event-stream"):
-        return told_by(reply.body)
+        return resumed(reply.body) if exchange.method == "GET" else told_by(reply.body)
     value = orjson.loads(reply.body)
     if value.get("object") == "response" and value.get("status") not in (None, "queued", "in_progress"):
         grammar.check_end(value)
@@ -53,6 +53,16 @@ def told_by(body: bytes) -> Json:
     ends = [event for event in events if event["type"] in grammar.TERMINAL]
     must(ends == events[-1:], "not one terminal event, last")
     return ends[0]["response"]  # type: ignore[no-any-return]
+
+
+def resumed(body: bytes) -> Json | None:
+    """The end of a stream that is told again from somewhere on; None if nothing is left of it."""
+    if body == b"data: [DONE]\n\n":
+        return None
+    events = grammar.parse(body)
+    first = events[0]["sequence_number"]
+    must([event["sequence_number"] for event in events] == list(range(first, first + len(events))), "a gap")
+    return events[-1].get("response")
 
 
 def has_new_kinds(response: Json) -> bool:

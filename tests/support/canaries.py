@@ -26,7 +26,7 @@ CONTENT = re.compile(
 )
 LONG = 24  # characters that make a text its own, also without a space
 LARGEST = 64 * 1024  # bytes
-REMEMBERED = 2000  # texts: those of the running test, and a few of the one before
+REMEMBERED = 2000  # texts of the running test
 
 
 class Canaries(logging.Handler):
@@ -45,6 +45,10 @@ class Canaries(logging.Handler):
             text = json.loads(found, strict=False)
             if (" " in text.strip() or len(text) >= LONG) and text not in self._content:
                 self._content.append(text)
+
+    def forget(self) -> None:
+        """A new test begins."""
+        self._content.clear()
 
     def check(self, said: str, where: str) -> None:
         """Notes a leak, if something that must not be said is."""

@@ -73,7 +73,7 @@ WELL_FORMED: dict[type, Callable[[Any], bool]] = {
     base.HostedItemEvent: lambda delta: is_event(delta.type, delta.fields),
     base.HostedItemEnded: lambda delta: is_item(delta.item),
     base.Usage: _usage,
-    base.Finished: _always,
+    base.Finished: lambda delta: _text_or_none(delta.reason),
     base.Failed: _always,
 }
 BESIDE_CONTENT = (base.Started, base.Usage)
