@@ -291,7 +291,9 @@ class McpTools:
             return False
         name = self._definitions.pop(refused)["name"]
         log.warning(
-            "MCP server %s: the provider does not take the tool %s", self.tools.pop(name).server.label, name
+            "MCP server %s: the provider does not take the tool %s",
+            quoted(self.tools.pop(name).server.label),
+            name,
         )
         return True
 
