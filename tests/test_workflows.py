@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -88,7 +88,7 @@ def test_the_versions_are_those_that_are_promised() -> None:
 
 def test_a_deployment_is_asked_for() -> None:
     workflow = read(ROOT / ".github/workflows/deploy.yml")
-    assert list(workflow[True]) == ["workflow_dispatch"]  # YAML reads the key `on` as true
+    assert list(workflow[cast(Any, True)]) == ["workflow_dispatch"]  # YAML reads the key `on` as true
 
 
 def test_every_target_is_listed() -> None:

@@ -276,4 +276,6 @@ def test_what_is_ignored_is_named_by_its_place_in_the_clients_own_input(gateway:
     asked = {"model": MODELS["anthropic"], "input": [{"role": "user", "content": [image]}]}
     one = gateway.ask(asked)
     two = gateway.ask({**asked, "previous_response_id": one.response["id"]})
-    assert [told.headers["x-openresponses-ignored"] for told in (one, two)] == ["input[0].content[0].detail"] * 2
+    assert [told.headers["x-openresponses-ignored"] for told in (one, two)] == [
+        "input[0].content[0].detail"
+    ] * 2

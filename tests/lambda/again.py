@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import wraps
 from inspect import signature
 from types import ModuleType
 from typing import Any
@@ -30,6 +31,16 @@ def again(module: ModuleType, *, without: tuple[str, ...] = ()) -> dict[str, Any
                 found[name] = test
     assert found, f"{module.__name__} has no such test"
     return found
+
+
+def copy_of(test: Any) -> Any:
+    """The test, for marks of its own."""
+
+    @wraps(test)
+    def copy(**arguments: Any) -> Any:
+        return test(**arguments)
+
+    return copy
 
 
 def names_of(mark: Any) -> list[str]:

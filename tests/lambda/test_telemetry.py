@@ -216,7 +216,7 @@ async def test_a_fallback_and_an_open_circuit(faulty: Lambda, provider: Provider
 
 
 async def test_tools(faulty: Lambda, provider: Provider) -> None:
-    calls = [("remote", {})]
+    calls: list[tuple[str, dict[str, Any]]] = [("remote", {})]
     provider.play(speech.says("anthropic", calls=calls), ANSWERED, speech.says("anthropic", "42"))
     said = Said(faulty)
     assert (await ask(faulty, **REMOTE, store=False)).status == 200

@@ -20,8 +20,8 @@ ADAPTERS = {
 
 @cache
 def adapter_named(name: str) -> Adapter:
-    """The adapter of that name, or the operator's own, as `module:Class`. Raises KeyError if there is none of that name;
-    ImportError, AttributeError or TypeError if `module:Class` is no adapter."""
+    """The adapter of that name, or the operator's own, as `module:Class`. Raises KeyError if there is none of that
+    name; ImportError, AttributeError or TypeError if `module:Class` is no adapter."""
     if ":" not in name:
         adapter: Adapter = getattr(import_module(f".{name}", __package__), ADAPTERS[name])()
         return adapter
