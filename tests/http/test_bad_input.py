@@ -260,6 +260,13 @@ ODD: dict[str, Json] = {
             {"role": "user", "content": "Go on."},
         ]
     },
+    "an output of OpenAI's own tools that is no part, though it looks like one": {
+        "input": [
+            {"type": "shell_call", "call_id": "c", "action": {"commands": ["ls"]}},
+            {"type": "shell_call_output", "call_id": "c", "output": [{"type": {}}, {"type": "input_audio"}, 1]},
+            {"role": "user", "content": "Go on."},
+        ]
+    },
     "no tools": {"tools": [], "tool_choice": "auto"},
     "no tools, none chosen": {"tools": [], "tool_choice": "none"},
     "empty objects": {"metadata": {}, "text": {}, "reasoning": {}, "include": [], "stream_options": {}},

@@ -21,6 +21,8 @@ SOURCES = {
     "input_file": (("file_data", "file_url", "file_id"), ("file_url",)),
     "input_video": (("video_url",), ("video_url",)),
 }
+# Items whose parts are checked to be parts; a message may lack its type.
+WITH_PARTS = (None, "message", "function_call_output", "custom_tool_call_output")
 
 
 def check_sources(given: str | list[Json] | None, name: str = "input") -> None:
@@ -36,6 +38,8 @@ def check_sources(given: str | list[Json] | None, name: str = "input") -> None:
 
 
 def _parts(item: Json, place: str) -> Iterator[tuple[str, Json]]:
+    if item.get("type") not in WITH_PARTS:
+        return
     for field in ("content", "output"):
         parts = item.get(field)
         if isinstance(parts, list):
