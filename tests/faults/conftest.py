@@ -100,17 +100,22 @@ def rows(url: str, refusing_url: str) -> str:
     )
 
 
+@pytest.fixture(autouse=True)
+def scaled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the tests of this folder alone: others in the process know the real values."""
+    for name, value in SCALED.items():
+        monkeypatch.setattr(f"openresponses.{name}", value)
+
+
 @pytest.fixture(scope="session")
 def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
     board = Board()
     provider = Provider().start()
     provider.play(board.answer)
     config = tmp_path_factory.mktemp("faults") / "providers.toml"
-    with socket.socket() as nobody, pytest.MonkeyPatch.context() as patch:
+    with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # and does not listen
         config.write_text(rows(provider.url, f"http://127.0.0.1:{nobody.getsockname()[1]}"))
-        for name, value in SCALED.items():
-            patch.setattr(f"openresponses.{name}", value)
         settings = {**SETTINGS, "config_path": str(config)}
         patient = Server({}, **settings, **PATIENT).start()
         impatient = Server({}, **settings, **IMPATIENT).start()
