@@ -77,6 +77,11 @@ WRONG: dict[str, tuple[Json, str, str | set[str]]] = {
     "image url an object": (part(type="input_image", image_url={"url": "https://example.com/x.png"}),
                             "input[0].content[0].image_url", TYPE),
     "image url no url": (part(type="input_image", image_url="cat.png"), "input[0].content[0].image_url", VALUE),
+    "image url with half an address": (part(type="input_image", image_url="https://exampl]e.com/x.png"),
+                                       "input[0].content[0].image_url", VALUE),
+    "tools in the input with an id of the wrong type": (
+        {"input": [{"type": "additional_tools", "tools": [], "id": {}}]}, "input[0].id", TYPE
+    ),
     "image url a file": (part(type="input_image", image_url="file:///etc/passwd"),
                          "input[0].content[0].image_url", VALUE),
     "image bad base64": (part(type="input_image", image_url="data:image/png;base64,!!!"),

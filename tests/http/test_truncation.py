@@ -157,6 +157,14 @@ def test_what_may_not_go_is_too_long(gateway: Gateway, route: str) -> None:
     assert (told.status, told.error["code"]) == (400, "context_length_exceeded")
 
 
+def test_a_context_of_nothing(gateway: Gateway) -> None:
+    """Tools alone: the adapter refuses the request before there is anything to shorten."""
+    gateway.scenario()
+    items = [{"type": "additional_tools", "tools": []}]
+    told = gateway.ask({"model": "claude-sonnet-4-5", "input": items, "truncation": "auto"})
+    assert told.status == 400, told.error
+
+
 def test_other_errors_are_not_tried_again(gateway: Gateway) -> None:
     gateway.scenario(Answer(b'{"error":{"message":"no such tool","code":"invalid_value"}}', status=400))
     told = gateway.ask({"model": MODELS["openai"], "input": long_conversation(3), "truncation": "auto"})

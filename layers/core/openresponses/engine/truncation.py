@@ -132,7 +132,7 @@ async def open_shortened(
         try:
             return await open_sample(turn)
         except ApiError as error:
-            share = max(AT_ONCE, 1 - (1 - LEFT_FREE) * room / estimate(turn)) if room > 0 else AT_ONCE
+            share = max(AT_ONCE, 1 - (1 - LEFT_FREE) * room / max(estimate(turn), 1)) if room > 0 else AT_ONCE
             if error.code != "context_length_exceeded" or not shortened.drop(share):
                 raise
         turn = replace(turn, input=shortened.items)

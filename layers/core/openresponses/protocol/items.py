@@ -421,6 +421,7 @@ class AdditionalTools(TypedDict):
 
     __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
+    id: NotRequired[str | None]
     tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import binascii
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from .errors import ApiError
 
@@ -69,8 +70,15 @@ def _check_url(url: str, place: str) -> None:
             raise ApiError("invalid_value", f"'{place}' is a data URL without data.", param=place)
         if head.lower().endswith(";base64"):
             _check_base64(data, place)
-    elif not url.lower().startswith(SCHEMES):
+    elif not url.lower().startswith(SCHEMES) or not _is_split(url):
         raise ApiError("invalid_value", f"'{place}' must be an https URL or a data URL.", param=place)
+
+
+def _is_split(url: str) -> bool:
+    try:
+        return bool(urlsplit(url))
+    except ValueError:  # brackets that are no IPv6 address
+        return False
 
 
 def _check_base64(data: str, place: str) -> None:
