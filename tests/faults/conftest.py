@@ -103,8 +103,12 @@ def rows(url: str, refusing_url: str) -> str:
 @pytest.fixture(autouse=True)
 def scaled(monkeypatch: pytest.MonkeyPatch) -> None:
     """For the tests of this folder alone: others in the process know the real values."""
+    scale(monkeypatch)
+
+
+def scale(patch: pytest.MonkeyPatch) -> None:
     for name, value in SCALED.items():
-        monkeypatch.setattr(f"openresponses.{name}", value)
+        patch.setattr(f"openresponses.{name}", value)
 
 
 @pytest.fixture(scope="session")
@@ -117,8 +121,10 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
         nobody.bind(("127.0.0.1", 0))  # and does not listen
         config.write_text(rows(provider.url, f"http://127.0.0.1:{nobody.getsockname()[1]}"))
         settings = {**SETTINGS, "config_path": str(config)}
-        patient = Server({}, **settings, **PATIENT).start()
-        impatient = Server({}, **settings, **IMPATIENT).start()
+        with pytest.MonkeyPatch.context() as patch:
+            scale(patch)
+            patient = Server({}, **settings, **PATIENT).start()
+            impatient = Server({}, **settings, **IMPATIENT).start()
         with httpx.Client(timeout=LONGEST, trust_env=False) as http:
             yield Matrix(provider, board, patient, impatient, http)
         patient.stop()
