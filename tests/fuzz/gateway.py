@@ -122,7 +122,9 @@ class InProcess:
         async def send(message: Json) -> None:
             if message["type"] == "http.response.start":
                 reply.status = message["status"]
-                reply.headers = {name.decode(): value.decode() for name, value in message["headers"]}
+                reply.headers = {
+                    name.decode("latin-1"): value.decode("latin-1") for name, value in message["headers"]
+                }
             else:
                 body.append(message.get("body", b""))
 

@@ -268,7 +268,7 @@ ODD: dict[str, Json] = {
     "an output of OpenAI's own tools that is no part, though it looks like one": {
         "input": [
             {"type": "shell_call", "call_id": "c", "action": {"commands": ["ls"]}},
-            {"type": "shell_call_output", "call_id": "c", "output": [{"type": {}}, {"type": "input_audio"}, 1]},
+            {"type": "shell_call_output", "call_id": "c", "output": [{"type": {}}, {"type": "text", "text": 1}, 1]},
             {"role": "user", "content": "Go on."},
         ]
     },

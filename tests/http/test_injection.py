@@ -74,6 +74,7 @@ PLACES: dict[str, Any] = {
     "tool type": lambda evil: {"tools": [{"type": evil}]},
     "tool choice": lambda evil: {"tools": [function("f")], "tool_choice": {"type": "function", "name": evil}},
     "server label": lambda evil: {"tools": [{"type": "mcp", "server_label": evil, "server_url": "https://127.0.0.1/"}]},
+    "a tool's field": lambda evil: {"tools": [{"type": "web_search", evil: 1, "x": {evil: 1}}]},
     "a field": lambda evil: {evil: 1},
 }  # fmt: skip
 
@@ -86,7 +87,8 @@ def test_a_text_of_the_clients(
     dialect = "chat" if place != "model of a provider" else "openai"
     scenario = gateway.scenario(says(dialect, "Hello"))
     with caplog.at_level(logging.DEBUG, "openresponses"):
-        told = gateway.ask({"model": MODELS["chat"], "input": "x", **PLACES[place](evil)}, stream=True)
+        model = "openrouter/a/b" if place == "a tool's field" else MODELS["chat"]
+        told = gateway.ask({"model": model, "input": "x", **PLACES[place](evil)}, stream=True)
     assert told.status in (200, 400, 404), told.error
     assert set(told.headers) <= HEADERS, told.headers
     assert evil not in told.error.get("message", "")
@@ -123,6 +125,15 @@ def check_lines(records: list[logging.LogRecord]) -> None:
             for form in (TextLines(), JsonLines()):
                 line = form.format(record)
                 assert line.isprintable(), repr(line)
+
+
+def test_a_header_has_an_end(gateway: Gateway) -> None:
+    """However many knobs a provider has no place for: front doors limit the size of a head."""
+    gateway.scenario(says("chat", "Hello"))
+    fields = {f"field_{n}": 1 for n in range(1000)}
+    told = gateway.ask({"model": "openrouter/a/b", "input": "x", "tools": [{"type": "web_search", **fields}]})
+    ignored = told.headers["x-openresponses-ignored"]
+    assert ignored.startswith("tools[0].field_0, ") and ignored.endswith(" more") and len(ignored) < 2100
 
 
 PATHS = [

@@ -352,7 +352,8 @@ def _output_text(output: Any) -> str:
 def _part_text(part: Any) -> str:
     if not isinstance(part, dict) or "type" not in part:
         return dump(part)
-    return text_of(part) or f"[{part['type']}]"
+    text = text_of(part)
+    return text if text and isinstance(text, str) else f"[{part['type']}]"
 
 
 def _item_text(item: Json) -> str:

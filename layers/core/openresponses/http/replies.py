@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,9 @@ EVENT_STREAM_HEADERS = [
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 ]
+
+PLAIN_PATH = re.compile(r"[A-Za-z0-9_.\[\]-]{1,200}")
+LONGEST_HEADER = 2000  # characters; API Gateway takes 10,240 bytes of all headers
 
 
 class JsonResponse(Response):
@@ -130,8 +134,21 @@ def turn_headers(turn: ResponseTurn) -> dict[str, str]:
     """Which provider and model answered, and which knobs of the request it has no place for."""
     headers = {"x-openresponses-route": str(turn.route)}
     if turn.ignored:
-        headers["x-openresponses-ignored"] = ", ".join(turn.ignored)
+        headers["x-openresponses-ignored"] = _listed(turn.ignored)
     return headers | turn.headers
+
+
+def _listed(paths: list[str]) -> str:
+    """The paths as a header: as many as have room. A key of the client's own may be anything, and is cut off."""
+    plain = dict.fromkeys(found[0].rstrip(".") for path in paths if (found := PLAIN_PATH.match(path)))
+    listed: list[str] = []
+    room = LONGEST_HEADER
+    for path in plain:
+        room -= len(path) + 2
+        if room < 0:
+            return f"{', '.join(listed)} and {len(plain) - len(listed)} more"
+        listed.append(path)
+    return ", ".join(listed)
 
 
 class Watch:
