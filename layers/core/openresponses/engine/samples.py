@@ -175,9 +175,10 @@ class Samples:
             if self._streaming and not self._committed:
                 left = self._commit_at - asyncio.get_running_loop().time()
                 await asyncio.wait((task,), timeout=max(0.0, left))
-                if not task.done():
-                    self._committed = True
-                    yield
+                if task.done():
+                    return
+                self._committed = True
+                yield
             await asyncio.wait((task,))
         finally:
             if not task.done():
