@@ -459,6 +459,23 @@ READINGS: dict[str, tuple[list[Json], list[Delta]]] = {
             HostedItemEnded(0, {"type": "dream_call", "dream": "of sheep"}),
         ],
     ),
+    "a backend that counts items and parts from one": (
+        [
+            CREATED,
+            item("added", 1, type="message", content=[]),
+            event("output_text.delta", 1, content_index=1, delta="a"),
+            item("done", 1, type="message", content=[text("ab")]),
+            item("added", 3, type="message", content=[]),
+            response("completed", output=[{"type": "message", "content": [text("ab")]},
+                                          {"type": "message", "content": [text("c")]},
+                                          {"type": "message", "content": [text("d")]}]),
+        ],
+        [
+            STARTED, MessageStarted(None), TextDelta("a"), TextDelta("b"), PartEnd(), ItemEnd(), MessageStarted(None),
+            STARTED, TextDelta("c"), PartEnd(), ItemEnd(),
+            MessageStarted(None), TextDelta("d"), PartEnd(), ItemEnd(), Finished(None),
+        ],
+    ),
     "a limit, in mid-message": (
         [
             CREATED,

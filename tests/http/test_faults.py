@@ -254,7 +254,7 @@ def wait_for(condition: Any, seconds: float = 3.0) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_turn_ends_itself_at_its_time_limit(provider: Provider, http: httpx.Client, stream: bool) -> None:
-    server = Server(environment(provider.url), max_turn_seconds=0.4).start()
+    server = Server(environment(provider.url), max_turn_seconds=0.8).start()
     try:
         gateway = Gateway(server.url, provider, http)
         scenario = gateway.scenario(Answer(pieces=pieces(whole(), 4), content_type=SSE, ending="hang"))
@@ -366,7 +366,7 @@ COUNTS = {  # where a dialect says what it counted, and a count in it
 }
 
 
-@pytest.mark.parametrize("instead", ["text", "negative", "list", "no object"])
+@pytest.mark.parametrize("instead", ["text", "negative", "list", "absurd", "no object"])
 @pytest.mark.parametrize("dialect", COUNTS)
 def test_counts_that_are_none_are_left_out(
     gateway: Gateway, caplog: pytest.LogCaptureFixture, dialect: str, instead: str
@@ -375,6 +375,7 @@ def test_counts_that_are_none_are_left_out(
     count, usage = COUNTS[dialect]
     name = count.partition(b":")[0]
     wrong = {"text": name + b': "many"', "negative": name + b": -7", "list": name + b": [7]"}
+    wrong["absurd"] = name + b": 18446744073709551615"
     answer = says(dialect, "Hello")
     assert count in answer.body
     body = answer.body.replace(count, wrong.get(instead, count))

@@ -12,7 +12,7 @@ Source: https://platform.openai.com/docs/api-reference/responses
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -336,7 +336,8 @@ class ResponsesReader:
     def _last_word(self, response: Json) -> Iterator[Delta]:
         self._on_created({"response": response})
         yield from self._begin()
-        for index, item in enumerate(response.get("output") or ()):
+        output = response.get("output") or ()
+        for index, item in zip(_places(self._items, len(output)), output, strict=True):
             yield from self._end_item(index, item)
         yield from self._usage(response)
 
@@ -450,7 +451,9 @@ class ResponsesReader:
         return (ToolCallDelta(index, delta),)
 
     def _end_parts(self, state: _Item, array: str, item: Json) -> Iterator[Delta]:
-        for index, part in enumerate(item.get(array) or ()):
+        parts = item.get(array) or ()
+        known = [index for of, index in state.parts if of == array]
+        for index, part in zip(_places(known, len(parts)), parts, strict=True):
             yield from self._end_part(state.parts.setdefault((array, index), _Part()), part)
 
     def _end_part(self, state: _Part, part: Json) -> Iterator[Delta]:
@@ -469,6 +472,15 @@ class ResponsesReader:
         for annotation in (part.get("annotations") or ())[state.annotations :]:
             yield Annotation(annotation)
         yield PartEnd()
+
+
+def _places(told: Collection[int], count: int) -> list[int]:
+    """The indices under which a list of so many was told as it streamed: its own; where a backend counted otherwise
+    (from one, with gaps), those that it told, in their order."""
+    own = range(count)
+    if all(index in own for index in told):
+        return list(own)
+    return [*told, *(index for index in own if index not in told)][:count]
 
 
 # Content and summary parts: their text as a delta.

@@ -14,6 +14,7 @@ from ..adapters import base
 from ..adapters.shapes import is_annotation, is_event, is_item
 
 NUMBER = (int, float)
+MOST_TOKENS = 2**53 - 1  # what every JSON reader knows exactly; the sum over a turn's samples fits in 64 bits, too
 
 
 def _text(delta: base.TextDelta) -> bool:
@@ -41,7 +42,7 @@ def _text_or_none(value: Any) -> bool:
 
 
 def _count(value: Any) -> bool:
-    return type(value) is int and value >= 0
+    return type(value) is int and 0 <= value <= MOST_TOKENS
 
 
 def _call(call: base.ToolCallStarted) -> bool:
