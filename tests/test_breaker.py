@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import pytest
@@ -108,15 +107,19 @@ def test_it_can_be_off() -> None:
 @pytest.fixture
 def guarded(provider: Provider, http: httpx.Client) -> Iterator[Gateway]:
     server = Server(
-        environment(provider.url), breaker_failures=3, breaker_seconds=0.3, max_retries=2, commit_seconds=5
+        environment(provider.url),
+        breaker_failures=3,
+        breaker_seconds=0.3,
+        max_retries=2,
+        retry_seconds=0.01,
+        commit_seconds=5,
     ).start()
     yield Gateway(server.url, provider, http)
     server.stop()
 
 
-def test_what_a_client_sees(guarded: Gateway, monkeypatch: Any) -> None:
+def test_what_a_client_sees(guarded: Gateway) -> None:
     """An attempt is a failure; while the circuit is open nothing is asked; then it closes again."""
-    monkeypatch.setattr("openresponses.upstream.retry.FIRST_DELAY", 0.01)
     scenario = guarded.scenario(*[Answer(b"{}", status=500)] * 3, says("anthropic", "Hello"))
     request = {"model": MODELS["anthropic"], "input": "hi"}
     assert guarded.ask(request).error["code"] == "provider_error"

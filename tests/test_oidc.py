@@ -18,8 +18,6 @@ from openresponses.oidc import InvalidToken, IssuerUnavailable, SigningKeys, Tok
 
 from tests.support.issuer import AUDIENCE, DISCOVERY, MADE, Issuer
 
-NOW = int(time.time())
-
 
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[Issuer]:
@@ -62,26 +60,38 @@ def test_the_same_subject_has_the_same_id_and_no_other(issuer: Issuer, verifier:
     assert ids[0] == ids[1] and len(set(ids)) == 3 and "ann" not in "".join(ids)
 
 
+class In:
+    """So many seconds from when a test runs, which may be minutes after this file was read."""
+
+    def __init__(self, seconds: int) -> None:
+        self.seconds = seconds
+
+
+def claims_now(claims: dict[str, Any]) -> dict[str, Any]:
+    now = int(time.time())
+    return {name: now + value.seconds if isinstance(value, In) else value for name, value in claims.items()}
+
+
 GOOD: dict[str, dict[str, Any]] = {
     "one audience of several": {"aud": ["another", AUDIENCE]},
-    "a clock that is a little behind": {"exp": NOW - 20},
-    "a clock that is a little ahead": {"nbf": NOW + 20, "iat": NOW + 20},
+    "a clock that is a little behind": {"exp": In(-20)},
+    "a clock that is a little ahead": {"nbf": In(20), "iat": In(20)},
     "the longest tenant": {"tenant": "a" * 64},
 }
 
 
 @pytest.mark.parametrize("what", GOOD)
 def test_believed(issuer: Issuer, verifier: TokenVerifier, what: str) -> None:
-    assert verifier.identity(issuer.token("ES256", **GOOD[what])).tenant
+    assert verifier.identity(issuer.token("ES256", **claims_now(GOOD[what]))).tenant
 
 
 BAD_CLAIMS: dict[str, dict[str, Any]] = {
-    "expired": {"exp": NOW - 3600},
+    "expired": {"exp": In(-3600)},
     "without an end": {"exp": None},
     "an end in words": {"exp": "tomorrow"},
     "an end without end": {"exp": float("inf")},
-    "not yet": {"nbf": NOW + 3600},
-    "from the future": {"iat": NOW + 3600},
+    "not yet": {"nbf": In(3600)},
+    "from the future": {"iat": In(3600)},
     "for another audience": {"aud": "another"},
     "for no audience": {"aud": None},
     "an audience that is a number": {"aud": 7},
@@ -105,7 +115,7 @@ BAD_CLAIMS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("what", BAD_CLAIMS)
 def test_claims_that_are_not_believed(issuer: Issuer, verifier: TokenVerifier, what: str) -> None:
     with pytest.raises(InvalidToken) as refused:
-        verifier.identity(issuer.token("ES256", **BAD_CLAIMS[what]))
+        verifier.identity(issuer.token("ES256", **claims_now(BAD_CLAIMS[what])))
     assert "acme" not in str(refused.value)
 
 
@@ -138,7 +148,7 @@ def signed_with_the_public_key(issuer: Issuer) -> str:
 def with_its_own_key(issuer: Issuer, **header: Any) -> str:
     """Signed by somebody else, who offers the key, or a place to find it, in the header."""
     return jwt.encode(
-        {"iss": issuer.url, "aud": AUDIENCE, "tenant": "acme", "exp": NOW + 300},
+        {"iss": issuer.url, "aud": AUDIENCE, "tenant": "acme", "exp": int(time.time()) + 300},
         ec.generate_private_key(ec.SECP256R1()),
         "ES256",
         headers={"kid": "ES256", **header},

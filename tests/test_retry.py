@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from openresponses.protocol.errors import ApiError
-from openresponses.upstream import retry
 from openresponses.upstream.retry import RetryBudget, retry_delay, with_retries
 
 DOWN = ApiError("provider_unavailable", "down")
@@ -29,12 +28,12 @@ WAITS = [  # error, longest wait, seconds
 
 @pytest.mark.parametrize(("error", "longest", "seconds"), WAITS)
 def test_what_is_waited_for(error: ApiError, longest: float, seconds: float | None) -> None:
-    assert retry_delay(error, 0, longest) == seconds
+    assert retry_delay(error, 0, 0.5, longest) == seconds
 
 
 @pytest.mark.parametrize("attempt", range(8))
 def test_waits_double_up_to_a_limit_with_full_jitter(attempt: int) -> None:
-    waits = [retry_delay(DOWN, attempt, 20.0) or 0.0 for _ in range(300)]
+    waits = [retry_delay(DOWN, attempt, 0.5, 20.0) or 0.0 for _ in range(300)]
     longest = min(8.0, 0.5 * 2**attempt)
     assert 0 <= min(waits) < longest / 5 and longest * 0.8 < max(waits) <= longest
 
@@ -58,6 +57,7 @@ async def outcome(calls: Calls, **given: Any) -> str:
     """What comes of the calls: the answer, or the code of the error."""
     limits: dict[str, Any] = {
         "max_retries": 2,
+        "first_delay": 0.001,
         "longest_wait": 20.0,
         "deadline": None,
         "budget": RetryBudget(),
@@ -66,11 +66,6 @@ async def outcome(calls: Calls, **given: Any) -> str:
         return await with_retries(calls, name="p", **{**limits, **given})
     except ApiError as error:
         return error.code
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "FIRST_DELAY", 0.001)
 
 
 REFUSED = ApiError("provider_authentication_failed", "no")
@@ -85,7 +80,6 @@ ENDS = [  # what the attempts come to, what comes of it, whether each read the k
 ]
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(("errors", "told", "refreshed"), ENDS)
 async def test_how_often(errors: list[ApiError | None], told: str, refreshed: list[bool]) -> None:
     calls = Calls(*errors)
@@ -106,7 +100,6 @@ async def test_a_deadline_comes_while_waiting() -> None:
         await outcome(Calls(slow(5)), deadline=asyncio.get_running_loop().time() + 0.02)
 
 
-@pytest.mark.usefixtures("quick")
 async def test_a_thousand_calls_of_a_dead_provider_are_at_most_eleven_hundred_attempts() -> None:
     calls, budget = Calls(DOWN), RetryBudget()
     await asyncio.gather(*(outcome(calls, budget=budget) for _ in range(1000)))

@@ -15,11 +15,12 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from moto.server import ThreadedMotoServer
 from openresponses import aws_secret
 from openresponses.aws_secret import SecretUnreadable, _signed, read_secret
 from openresponses.protocol.errors import ApiError
 from openresponses.secrets import EnvironmentSecrets, SecretsManagerSecrets
+
+from .support.moto_server import moto_server
 
 KEY = "OPENAI_API_KEY"
 URL = "OPENAI_BASE_URL"
@@ -53,12 +54,8 @@ class Secret:
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_server() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture

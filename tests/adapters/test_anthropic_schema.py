@@ -44,6 +44,19 @@ def test_an_answers_schema_accepts_the_same_answers(answer: Json, instances: lis
         assert accepts(made, sent) == accepts(answer, instance), (made, instance)
 
 
+def test_properties_named_as_keywords_are_schemas() -> None:
+    parameters = {
+        "anyOf": [{"required": ["default"]}],
+        "properties": {"n": {"type": "integer"}, "default": {"$ref": "#/properties/n"}},
+    }
+    made, wrapped = schema.input_schema(parameters)
+    assert (
+        wrapped
+        and accepts(made, {"value": {"default": 1}})
+        and not accepts(made, {"value": {"default": "a"}})
+    )
+
+
 def is_object(parameters: Json) -> bool:
     """Whether the root, or what it refers to, may be an object."""
     root = parameters

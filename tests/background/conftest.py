@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from moto.server import ThreadedMotoServer
 from openresponses.http.app import create_app
 from openresponses.lambda_worker import LambdaWorker
 from openresponses.sealing import Sealer, secret_keys
@@ -23,6 +21,7 @@ from scripts import stand_in
 from ..support.gateway import Gateway, Server, environment
 from ..support.lambda_function import ROOT
 from ..support.lambda_service import LambdaService
+from ..support.moto_server import moto_server
 from ..support.provider import Provider
 
 LEASE = 3.0  # seconds
@@ -76,12 +75,8 @@ class Deployed:
 
 @pytest.fixture(scope="session")
 def moto() -> Iterator[str]:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_server() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture(scope="module")

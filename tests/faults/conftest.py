@@ -25,6 +25,7 @@ Json = dict[str, Any]
 
 SETTINGS: dict[str, Any] = {
     "max_retries": RETRIES,
+    "retry_seconds": 0.01,
     "commit_seconds": 10.0,  # later than any failure: those before the first byte keep their HTTP status
     "log_level": "CRITICAL",
     "breaker_failures": 0,
@@ -35,7 +36,6 @@ IMPATIENT = {"first_byte_timeout": 1.5, "idle_timeout": 1.0}
 SCALED = {
     "engine.upstream_sample.GRACE_SECONDS": 0.4,
     "upstream.client.ERROR_BODY_SECONDS": 0.2,
-    "upstream.retry.FIRST_DELAY": 0.01,
     "upstream.retry.RetryBudget.RESERVE": 1e6,  # thousands of failures in a row are the plan
     "upstream.framing.MAX_FRAME_BYTES": MAX_FRAME_BYTES,
     "upstream.eventstream.MAX_FRAME_BYTES": MAX_FRAME_BYTES,

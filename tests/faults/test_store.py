@@ -6,7 +6,6 @@ same, and says `store: false`. When the trouble is over, everything is as it was
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from moto.server import ThreadedMotoServer
 from openresponses.http.app import create_app
 from openresponses.secrets import EnvironmentSecrets
 from openresponses.store.dynamodb import DynamoDBStore
@@ -24,6 +22,7 @@ from scripts import stand_in
 
 from ..support.client import Client, checked_error
 from ..support.gateway import Server
+from ..support.moto_server import moto_server
 from ..support.sockets import Socket
 from .stores import TROUBLES, Trouble, sqlite_store
 
@@ -104,19 +103,14 @@ def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def dynamodb() -> Iterator[Server]:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    stand_in.make_table(endpoint, "troubled")
-    store = DynamoDBStore("troubled", 86400, client=lambda: stand_in.client("dynamodb", endpoint))
-    started = StoreServer(store).start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
-        yield started
-    started.stop()
-    moto.stop()
+    with moto_server() as endpoint:
+        stand_in.make_table(endpoint, "troubled")
+        store = DynamoDBStore("troubled", 86400, client=lambda: stand_in.client("dynamodb", endpoint))
+        started = StoreServer(store).start()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
+            yield started
+        started.stop()
 
 
 def before(client: Client) -> Before:

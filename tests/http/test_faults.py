@@ -28,6 +28,7 @@ SCALED = {
     "keep_alive_seconds": 0.15,
     "commit_seconds": 0.3,
     "max_retries": 2,
+    "retry_seconds": 0.01,
 }
 ANTHROPIC = MODELS["anthropic"]
 OVERLOADED = (
@@ -47,11 +48,6 @@ def gateway(server: Server, provider: Provider, http: httpx.Client) -> Gateway:
     gateway = Gateway(server.url, provider, http, lambda: server.stored)
     gateway.scenario()
     return gateway
-
-
-@pytest.fixture(autouse=True)
-def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openresponses.upstream.retry.FIRST_DELAY", 0.01)
 
 
 def whole(text: str = "Hello there, world") -> bytes:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -9,12 +8,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tests.support.api_gateway import ApiGateway
 from tests.support.deployment import Deployment, deploy
 from tests.support.gateway import SETTINGS, Gateway, environment
 from tests.support.lambda_function import ROOT
+from tests.support.moto_server import moto_server
 from tests.support.provider import Provider
 
 from .again import gateway_of, served
@@ -52,12 +51,8 @@ def opt(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def moto() -> Iterator[str]:
     """DynamoDB and Secrets Manager on loopback; their address."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_server() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture(scope="session")

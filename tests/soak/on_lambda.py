@@ -4,15 +4,14 @@ time, as Lambda does it."""
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from ..support.api_gateway import ApiGateway
 from ..support.deployment import deploy
 from ..support.gateway import environment
+from ..support.moto_server import moto_server
 from ..support.provider import Provider
 from .clients import Clients
 from .gateway import SETTINGS
@@ -24,21 +23,17 @@ FUNCTIONS = 8  # processes, however many streams are wished for
 
 def soak(provider: Provider, seconds: float, streams: int) -> list[str]:
     """What is wrong."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    try:
-        deployment = deploy(f"http://{host}:{port}", environment(provider.url))
-    except pytest.skip.Exception as missing:
-        return [f"not driven: {missing}"]
-    functions = min(streams, FUNCTIONS)
-    api = ApiGateway(deployment, functions=functions, environment=SETTINGS).start()
-    try:
-        return drive(provider, api, seconds, functions)
-    finally:
-        api.stop()
-        moto.stop()
+    with moto_server() as endpoint:
+        try:
+            deployment = deploy(endpoint, environment(provider.url))
+        except pytest.skip.Exception as missing:
+            return [f"not driven: {missing}"]
+        functions = min(streams, FUNCTIONS)
+        api = ApiGateway(deployment, functions=functions, environment=SETTINGS).start()
+        try:
+            return drive(provider, api, seconds, functions)
+        finally:
+            api.stop()
 
 
 def drive(provider: Provider, api: ApiGateway, seconds: float, streams: int) -> list[str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import wraps
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from moto import mock_aws
+from moto.core.botocore_stubber import BotocoreStubber
 from openresponses.store.base import Store
 from openresponses.store.dynamodb import DynamoDBStore
 from openresponses.store.dynamodb_table import make_client
@@ -19,10 +22,27 @@ from .records import TTL, Clock
 
 @pytest.fixture(scope="package")
 def client() -> Iterator[Any]:
-    """The store's own client, answered by moto within this process: half the time of a server's answers."""
+    """The store's own client, answered by moto within this process: half the time of a server's answers.
+
+    One call at a time: moto reads, checks and writes without a lock, where DynamoDB's writes are atomic.
+    """
     with mock_aws(), pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+        environment.setattr(
+            BotocoreStubber, "process_request", one_at_a_time(BotocoreStubber.process_request)
+        )
         yield make_client()
+
+
+def one_at_a_time(call: Callable[..., Any]) -> Callable[..., Any]:
+    lock = threading.Lock()
+
+    @wraps(call)
+    def locked(*arguments: Any) -> Any:
+        with lock:
+            return call(*arguments)
+
+    return locked
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from moto.server import ThreadedMotoServer
 from openresponses.engine import held
 from openresponses.store.dynamodb_keys import DynamoDBKeys
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -19,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from scripts import stand_in
 
 from ..support.gateway import environment
+from ..support.moto_server import moto_server
 from ..support.provider import SSE, Answer, Provider
 from ..support.sockets import Socket
 from ..support.speech import MODELS, says
@@ -48,12 +47,7 @@ class Aws:
 
 @pytest.fixture(scope="module")
 def aws(provider: Provider) -> Iterator[Aws]:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    with pytest.MonkeyPatch.context() as patched:
+    with moto_server() as endpoint, pytest.MonkeyPatch.context() as patched:
         made = Aws(endpoint, provider.url)
         for name, value in {
             "AWS_ENDPOINT_URL": endpoint,
@@ -68,7 +62,6 @@ def aws(provider: Provider) -> Iterator[Aws]:
             patched.setenv(name, value)
         patched.setattr(held, "BEAT_SECONDS", 0.2)
         yield made
-    server.stop()
 
 
 @pytest.fixture(scope="module")

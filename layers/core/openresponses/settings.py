@@ -106,6 +106,9 @@ class Settings:
     max_retries: int = setting(
         2, _at_least(0), "retries", "Further attempts at a provider before the first byte"
     )
+    retry_seconds: float = setting(
+        0.5, POSITIVE, "seconds", "Longest wait before the first of them, random, doubled each time up to 8 s"
+    )
     breaker_failures: int = setting(
         50,
         _at_least(0),

@@ -110,6 +110,19 @@ class _Rewriter(Merger):
             return self.enumeration(schema, depth)
         return self.typed(schema, depth)
 
+    def attempt(self, schema: Schema, depth: int) -> Json | None:
+        """A schema within another, rewritten; None where nothing could be valid, as `false` says it."""
+        if schema is False:
+            return None
+        names, defs, path, exact = dict(self.names), dict(self.defs), len(self.path), self.exact
+        try:
+            return self.node(schema, depth)
+        except Contradiction:
+            # Definitions made on the way may name one that came to nothing.
+            self.names, self.defs, self.exact = names, defs, exact
+            del self.path[path:]
+            return None
+
     # ---------------------------------------------------------------- references
 
     def reference(self, schema: Json, depth: int) -> Json:
@@ -158,12 +171,8 @@ class _Rewriter(Merger):
         """`anyOf` or `oneOf`: what stands beside it moves into every branch, but for annotations."""
         about = self.annotations(schema)
         beside = {key: value for key, value in schema.items() if key != kind and key in COMBINED}
-        branches = []
-        for branch in schema[kind]:
-            try:
-                branches.append(self.node({"allOf": [branch, beside]} if beside else branch, depth + 1))
-            except Contradiction:
-                continue
+        whole = [{"allOf": [branch, beside]} if beside else branch for branch in schema[kind]]
+        branches = [made for branch in whole if (made := self.attempt(branch, depth + 1)) is not None]
         if not branches:
             raise Contradiction("none of its alternatives can hold")
         if kind == "oneOf" and len(branches) > 1:
@@ -298,37 +307,45 @@ class _Rewriter(Merger):
             )
 
     def array(self, schema: Json, made: Json, lost: Json, depth: int) -> None:
-        items = schema.get("items", True)
-        prefix = schema.get("prefixItems") or []
-        if items is False:
+        """An array ends before an item that nothing can be: `maxItems` says where."""
+        items: Json | bool | None = schema.get("items", True)
+        prefix: list[Json] = []
+        for item in schema.get("prefixItems") or ():
+            if (told := self.attempt(item, depth + 1)) is None:
+                items = None
+                break
+            prefix.append(told)
+        if items is not True and items is not None:
+            items = self.attempt(items, depth + 1)
+        if items is None:
             made["maxItems"] = min(len(prefix), made.get("maxItems", len(prefix)))
-        elif items is not True:
-            made["items"] = self.node(items, depth + 1)
-        if prefix and self.dialect.references:
-            made["prefixItems"] = [self.node(item, depth + 1) for item in prefix]
-        elif prefix:
-            lost["prefixItems"] = prefix
-            branches = [
-                self.node(item, depth + 1)
-                for item in [*prefix, *([items] if isinstance(items, dict) else [])]
-            ]
-            made["items"] = self.any_of({}, branches) if items is not True else self.untyped({}, depth + 1)
-        if "items" not in made and not self.dialect.references:
-            made["items"] = self.untyped({}, depth + 1)
+        more = [items] if isinstance(items, dict) else []
+        if self.dialect.references:
+            made |= {"items": items} if more else {}
+            made |= {"prefixItems": prefix} if prefix else {}
+            return
+        if prefix:
+            lost["prefixItems"] = schema["prefixItems"]
+        branches = [*prefix, *more]
+        made["items"] = (
+            self.any_of({}, branches) if branches and items is not True else self.untyped({}, depth + 1)
+        )
 
     def object(self, schema: Json, made: Json, lost: Json, depth: int) -> None:
         required = list(schema.get("required") or ())
         properties: Json = {}
         for name, sub in (schema.get("properties") or {}).items():
-            if sub is False:
+            if (told := self.attempt(sub, depth + 1)) is None:
                 if name in required:
-                    raise Contradiction(f"its property {quoted(name)} is required and forbidden")
+                    raise Contradiction(
+                        f"its property {quoted(name)} is required, and nothing can be its value"
+                    )
                 lost.setdefault("properties", {})[name] = False
                 continue
             if self.dialect.references and name in required and self.closes_cycle(sub, set()):
                 required.remove(name)
                 lost.setdefault("required", []).append(name)
-            properties[name] = self.node(sub, depth + 1)
+            properties[name] = told
         if "properties" in schema:
             made["properties"] = properties
         if ordering := schema.get("propertyOrdering"):  # Gemini's own keyword
@@ -337,7 +354,8 @@ class _Rewriter(Merger):
         more = schema.get("additionalProperties", True)
         if self.dialect.references:
             if "additionalProperties" in schema:
-                made["additionalProperties"] = more if isinstance(more, bool) else self.node(more, depth + 1)
+                told = more if isinstance(more, bool) else self.attempt(more, depth + 1)
+                made["additionalProperties"] = False if told is None else told
         elif more is False:
             self.exact = False  # without words: Gemini writes no property that is not declared
         elif more is not True:

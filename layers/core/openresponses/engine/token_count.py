@@ -95,6 +95,7 @@ async def provider_count(
             name=route.provider.name,
             budget=services.retry_budget,
             max_retries=services.settings.max_retries,
+            first_delay=services.settings.retry_seconds,
             longest_wait=LONGEST_WAIT,
             deadline=deadline,
         )

@@ -81,6 +81,7 @@ class UpstreamSample:
             name=self._provider.name,
             budget=self._services.retry_budget,
             max_retries=settings.max_retries,
+            first_delay=settings.retry_seconds,
             longest_wait=self._longest_wait,
             deadline=self._deadline,
             until=self._until,

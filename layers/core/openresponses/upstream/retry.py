@@ -16,7 +16,6 @@ from ..protocol.errors import ApiError
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-FIRST_DELAY = 0.5
 LONGEST_DELAY = 8.0
 
 
@@ -50,12 +49,14 @@ async def with_retries(
     name: str,
     budget: RetryBudget,
     max_retries: int,
+    first_delay: float,
     longest_wait: float,
     deadline: float | None,
     until: float | None = None,
 ) -> T:
     """What `attempt` comes to, tried again where its ApiError says that this may help.
 
+    first_delay    seconds: the longest wait before the first retry
     attempt        is told whether to read the provider's key afresh: once, after a 401, since it may have been rotated
     longest_wait   seconds that a provider's Retry-After may ask for
     deadline       on the loop's clock, or None; TimeoutError if it comes while waiting
@@ -71,7 +72,7 @@ async def with_retries(
             if error.code == "provider_authentication_failed" and not refresh:
                 refresh = True
                 continue
-            delay = retry_delay(error, tried, longest_wait)
+            delay = retry_delay(error, tried, first_delay, longest_wait)
             if delay is None or tried >= max_retries or (until is not None and now() + delay > until):
                 raise
             if not budget.spend():
@@ -82,7 +83,7 @@ async def with_retries(
             await asyncio.sleep(delay)
 
 
-def retry_delay(error: ApiError, attempt: int, longest: float) -> float | None:
+def retry_delay(error: ApiError, attempt: int, first_delay: float, longest: float) -> float | None:
     """Seconds to wait before attempt `attempt` + 1 (the first is 0), or None: give up.
 
     A provider's Retry-After is honoured if it is not over `longest`; else full jitter, doubling.
@@ -91,7 +92,7 @@ def retry_delay(error: ApiError, attempt: int, longest: float) -> float | None:
         return None
     if error.retry_after is not None:
         return error.retry_after if error.retry_after <= longest else None
-    return random.uniform(0, min(LONGEST_DELAY, FIRST_DELAY * 2**attempt))
+    return random.uniform(0, min(LONGEST_DELAY, first_delay * 2**attempt))
 
 
 def seconds_of(retry_after: str | None) -> float | None:

@@ -18,6 +18,9 @@ WRAPPER = "value"  # the one property of a wrapped schema
 COMBINATORS = ("anyOf", "oneOf", "allOf")
 DEFINITIONS = ("$defs", "definitions")
 LITERALS = frozenset({"enum", "const", "default", "examples"})  # values, not schemas
+NAMED = frozenset(
+    {"properties", "patternProperties", "dependentSchemas", *DEFINITIONS}
+)  # schemas by names of any kind
 PROPERTY_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 
 # --------------------------------------------------------------------------- input_schema
@@ -119,8 +122,19 @@ def _each(schema: Any, change: Any) -> Any:
         return items if any(new is not old for new, old in zip(items, schema, strict=True)) else schema
     if not isinstance(schema, dict):
         return schema
-    new = {key: value if key in LITERALS else _each(value, change) for key, value in schema.items()}
+    new = {
+        key: value if key in LITERALS else _each_of(value, change) if key in NAMED else _each(value, change)
+        for key, value in schema.items()
+    }
     return change(new if any(new[key] is not schema[key] for key in new) else schema)
+
+
+def _each_of(schemas: Any, change: Any) -> Any:
+    """The same for every schema of an object that names them."""
+    if not isinstance(schemas, dict):
+        return schemas
+    new = {name: _each(schema, change) for name, schema in schemas.items()}
+    return new if any(new[name] is not schemas[name] for name in new) else schemas
 
 
 # --------------------------------------------------------------------------- structured outputs
