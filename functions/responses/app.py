@@ -13,6 +13,7 @@ secrets = SecretsManagerSecrets(os.environ["PROVIDER_SECRET_ARN"], os.environ)
 secrets.prefetch()
 
 from openresponses.cloudwatch import CloudWatchTelemetry, start_logging  # noqa: E402
+from openresponses.engine.caller import Caller  # noqa: E402
 from openresponses.http.app import create_app  # noqa: E402
 from openresponses.http.auth import bearer_owner, token_verifier  # noqa: E402
 from openresponses.lambda_worker import LambdaWorker  # noqa: E402
@@ -32,10 +33,12 @@ store = DynamoDBStore(os.environ["TABLE_NAME"], int(settings.history_ttl_days * 
 by_bearer = bearer_owner(DynamoDBKeys(os.environ["TABLE_NAME"]), token_verifier(settings))
 
 
-async def tenant_of(request: HTTPConnection) -> str:
-    """The authorizer's tenant; behind a front door without our authorizer, the bearer is checked here."""
-    tenant: str | None = request.scope.get("openresponses.tenant")
-    return tenant or await by_bearer(request)
+async def caller_of(request: HTTPConnection) -> Caller:
+    """Whom the authorizer named; behind a front door without our authorizer, the bearer is checked here."""
+    scope = request.scope
+    if tenant := scope.get("openresponses.tenant"):
+        return Caller(tenant, scope["openresponses.key_id"], scope["openresponses.limits"])
+    return await by_bearer(request)
 
 
 sealer = Sealer(secret_keys(os.environ["SEALING_SECRET_ARN"]))
@@ -44,7 +47,7 @@ app = create_app(
     settings,
     store,
     secrets,
-    authenticate=tenant_of,
+    authenticate=caller_of,
     sealer=sealer,
     start_worker=worker.run_response,
     telemetry=CloudWatchTelemetry(),

@@ -134,12 +134,13 @@ def test_a_gateway_at_an_address(run: Run, keyed: str, monkeypatch: pytest.Monke
 
 @pytest.fixture(scope="module")
 def keyed() -> Any:
+    from openresponses.engine.caller import Caller
     from openresponses.protocol.errors import ApiError
 
-    async def authenticate(connection: Any) -> str:
+    async def authenticate(connection: Any) -> Caller:
         if connection.headers.get("authorization") != "Bearer right":
             raise ApiError("invalid_api_key", "This API key is not known.")
-        return "acme"
+        return Caller("acme")
 
     server = Server({}, authenticate=authenticate).start()
     yield server.url

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from openresponses.engine.caller import Caller
 from openresponses.engine.compaction import ASK
 from openresponses.http.app import create_app
 from openresponses.sealing import Keyring, Sealer
@@ -292,14 +293,14 @@ def test_openai_own_compaction_is_for_openai_alone(gateway: Gateway, route: str)
 async def tenants(sealer: Sealer) -> AsyncIterator[httpx.AsyncClient]:
     """A gateway whose tenant is named by a header, with echo only."""
 
-    async def tenant_of(request: Any) -> str:
-        return str(request.headers["x-tenant"])
+    async def caller_of(request: Any) -> Caller:
+        return Caller(request.headers["x-tenant"])
 
     app = create_app(
         Settings.load({}),
         SQLiteStore(":memory:", 3600),
         EnvironmentSecrets({}),
-        authenticate=tenant_of,
+        authenticate=caller_of,
         sealer=sealer,
     )
     transport = httpx.ASGITransport(app=app)

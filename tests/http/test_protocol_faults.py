@@ -118,7 +118,7 @@ RETRY_AFTER = [
     pytest.param("99999999999999999999", range(1, 86_401), id="absurd"),
     pytest.param("-5", range(1, 2), id="negative"),
     pytest.param("soon", range(1, 2), id="words"),
-    pytest.param(formatdate(time.time() + 90, usegmt=True), range(30, 91), id="a date"),
+    pytest.param("DATE", range(30, 91), id="a date"),
     pytest.param("Wed, 21 Oct 2015 07:28:00 GMT", range(1, 2), id="a date that has passed"),
 ]
 
@@ -126,6 +126,7 @@ RETRY_AFTER = [
 @pytest.mark.parametrize(("text", "seconds"), RETRY_AFTER)
 def test_retry_after_in_any_form(gateway: Gateway, text: str, seconds: range) -> None:
     """RFC 9110, section 10.2.3: seconds or a date."""
+    text = text.replace("DATE", formatdate(time.time() + 90, usegmt=True))
     gateway.scenario(Answer(b'{"error":{"message":"slow"}}', status=429, headers={"retry-after": text}))
     told = gateway.ask({"model": MODELS["chat"], "input": "hi"})
     assert (told.status, told.error["code"]) == (429, "rate_limit_exceeded")

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from openresponses.engine.caller import Caller
 from openresponses.protocol.errors import ApiError
 from openresponses.store.retention import Retention
 from websockets.sync.client import connect
@@ -27,16 +28,15 @@ LIMITS: dict[str, Json] = {
 DAY = 86400
 
 
-async def tenant_of(request: Any) -> str:
+async def caller_of(request: Any) -> Caller:
     """As a key's owner: the bearer is the tenant."""
-    tenant: str = request.headers["authorization"].removeprefix("Bearer ")
-    request.scope["openresponses.limits"] = LIMITS[tenant]
-    return tenant
+    tenant = request.headers["authorization"].removeprefix("Bearer ")
+    return Caller(tenant, limits=LIMITS[tenant])
 
 
 @pytest.fixture(scope="module")
 def limited(provider: Provider) -> Iterator[Server]:
-    started = Server(environment(provider.url), authenticate=tenant_of).start()
+    started = Server(environment(provider.url), authenticate=caller_of).start()
     yield started
     started.stop()
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from openresponses.engine import middleware
-from openresponses.engine.middleware import Caller
+from openresponses.engine.caller import Caller
 from openresponses.middleware.windows import day_of, window
 
 from ..support.client import Client, Told
@@ -91,11 +91,10 @@ greeting = "hi there"
 )
 
 
-async def who(request: Any) -> str:
-    tenant: str = request.headers.get("x-tenant", "default")
-    request.scope["openresponses.limits"] = json.loads(request.headers.get("x-limits", "{}"))
-    request.scope["openresponses.key_id"] = request.headers.get("x-key")
-    return tenant
+async def who(request: Any) -> Caller:
+    headers = request.headers
+    limits = json.loads(headers.get("x-limits", "{}"))
+    return Caller(headers.get("x-tenant", "default"), headers.get("x-key"), limits)
 
 
 @pytest.fixture(scope="session")

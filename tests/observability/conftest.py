@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openresponses.engine.caller import Caller
 from openresponses.logs import JsonLines, LogTelemetry, named
 from openresponses.prometheus import PrometheusTelemetry
 from openresponses.protocol.errors import ApiError
@@ -115,11 +116,11 @@ class Watched(Server):
 handler = logging.StreamHandler()
 
 
-async def authenticate(request: Any) -> str:
+async def authenticate(request: Any) -> Caller:
     if "authorization" not in request.headers:
         raise ApiError("invalid_api_key", "A key is needed.")
     await asyncio.sleep(0)
-    return str(request.headers["authorization"].removeprefix("Bearer "))
+    return Caller(request.headers["authorization"].removeprefix("Bearer "))
 
 
 @pytest.fixture(scope="module")

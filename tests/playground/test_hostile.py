@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from openresponses.engine.caller import Caller
 from openresponses.protocol.errors import ApiError
 
 from tests.support.gateway import Server
@@ -104,10 +105,10 @@ def test_hostile_output_stays_text(page: Page) -> None:
 def guarded() -> Iterator[str]:
     """A gateway that wants KEY."""
 
-    async def authenticate(request: Any) -> str:
+    async def authenticate(request: Any) -> Caller:
         if request.headers.get("authorization") != f"Bearer {KEY}":
             raise ApiError("invalid_api_key", "Send a valid key.")
-        return "default"
+        return Caller("default")
 
     server = Server({}, authenticate=authenticate).start()
     yield server.url

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from openresponses.engine.caller import Caller
 from openresponses.http import websocket
 from openresponses.protocol.errors import ApiError
 from starlette.requests import HTTPConnection
@@ -35,10 +36,10 @@ KEY = "the-key"
 LIMITS: dict[str, Any] = {"max_body_bytes": 20_000, "websocket_seconds": 1.0}
 
 
-async def authenticate(request: HTTPConnection) -> str:
+async def authenticate(request: HTTPConnection) -> Caller:
     if request.headers.get("authorization") != f"Bearer {KEY}":
         raise ApiError("invalid_api_key", "No.")
-    return "acme"
+    return Caller("acme")
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from ..sealing import Unreadable
 from ..store.background import Batch, Lease
 from ..store.base import StoredResponse, StoreUnavailable
 from ..telemetry import REQUEST_ID, TRACEPARENT
-from .middleware import Caller
+from .caller import Caller
 from .run import BackgroundTurn, Run
 from .services import Services
 from .turn import ResponseTurn
@@ -98,11 +98,10 @@ class Background:
             turn = BackgroundTurn(
                 self._services,
                 request,
-                tenant=tenant,
+                caller=Caller(tenant, carried["key_id"], carried["limits"]),
                 streaming=True,
                 deadline=deadline,
                 response={**queued.response, "output": []},
-                caller=Caller(tenant, carried["key_id"], carried["limits"]),
                 carried=carried["state"],
             )
         except (ApiError, Unreadable) as error:

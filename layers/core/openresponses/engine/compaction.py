@@ -19,9 +19,9 @@ from ..adapters.messages import has_parts
 from ..protocol.errors import ApiError
 from ..protocol.ids import hex_of, item_id, new_response_id
 from ..protocol.response import NO_USAGE
+from .caller import Caller
 from .context import CALL_OUTPUTS, Context, load_context, open_calls
 from .hosted_tools import HostedTools
-from .middleware import Caller
 from .services import Services
 from .summaries import seal_summary, with_summaries
 from .turn import ResponseTurn
@@ -55,15 +55,13 @@ class Compaction:
     turn: ResponseTurn
 
 
-async def compact(
-    services: Services, request: Json, *, tenant: str, deadline: float | None, caller: Caller | None = None
-) -> Compaction:
+async def compact(services: Services, request: Json, *, caller: Caller, deadline: float | None) -> Compaction:
     """Compacts what `request` (checked, of FIELDS) refers to. Raises ApiError; nothing is stored."""
-    response_id = new_response_id()
+    tenant, response_id = caller.tenant, new_response_id()
     route = services.router.resolve(request["model"])
     stored = await load_context(services.store, tenant, request, response_id)
     context = await with_summaries(stored, services.sealer, tenant, route.provider.name)
-    turn, summary = await _summarize(services, request, context, caller or Caller(tenant), deadline)
+    turn, summary = await _summarize(services, request, context, caller, deadline)
     resource = {
         "id": response_id,
         "object": "response.compaction",
@@ -99,10 +97,9 @@ async def _summarize(
     turn = ResponseTurn(
         replace(services, tools=HostedTools(), mcp=()),
         body,
-        tenant=caller.tenant,
+        caller=caller,
         streaming=False,
         deadline=deadline,
-        caller=caller,
     )
     try:
         async with aclosing(turn.events()) as batches:

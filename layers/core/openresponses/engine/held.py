@@ -19,10 +19,10 @@ from ..protocol.errors import ApiError
 from ..protocol.websocket import envelope
 from ..store.base import StoreUnavailable
 from ..store.connections import Connections, Gone, Held, Holder
+from .caller import Caller
 from .deadline import DEADLINE_MARGIN
 from .faults import as_api_error
 from .frames import Frames
-from .middleware import Caller
 from .services import Services
 from .session import Session
 

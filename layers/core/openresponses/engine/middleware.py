@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,6 +37,7 @@ from ..adapters.base import (
 )
 from ..protocol.errors import ApiError, quoted
 from ..store.base import StoreUnavailable
+from .caller import Caller
 from .faults import as_api_error, without_text
 
 if TYPE_CHECKING:
@@ -50,15 +51,6 @@ HOOK_SECONDS = 10.0  # that one hook may take
 
 NO_SUCH_MODEL = "The model {} does not exist, or you do not have access to it."
 KEY_LIMITS = frozenset({"requests_per_minute", "concurrency", "tokens_per_day", "cost_per_day", "models"})
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks: the tenant, the id of its key (never the key), and what the key's limits say."""
-
-    tenant: str
-    key_id: str | None = None
-    limits: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -22,8 +22,8 @@ from ..store.idempotency import Idempotency
 from ..store.listing import Listing
 from ..store.retention import DEPLOYMENTS, Retention
 from .assembler import TERMINAL
+from .caller import Caller
 from .context import CONTINUABLE
-from .middleware import Caller
 from .services import Services
 from .turn import ResponseTurn
 
@@ -133,12 +133,11 @@ class Session:
             turn = ResponseTurn(
                 self._services,
                 request,
-                tenant=self.tenant,
+                caller=self._caller,
                 streaming=True,
                 deadline=self._deadline,
                 error_event=False,
                 lifetime=self._retention.lifetime,
-                caller=self._caller,
             )
             async with aclosing(turn.events()) as batches:
                 async for events in batches:

@@ -22,11 +22,12 @@ from ..store.base import StoredResponse
 from ..telemetry import REQUEST_ID, bounded
 from .admission import STOPPED, stopping
 from .assembler import Assembler, Event
+from .caller import Caller
 from .context import CONTINUABLE, visible
 from .conversation import conversation_id
 from .deadline import turn_deadline
 from .faults import MISREAD, as_api_error, without_text
-from .middleware import Caller, hooks_of
+from .middleware import hooks_of
 from .prompt import Prompt
 from .reports import TurnWatch, outcome
 from .samples import Samples
@@ -39,14 +40,13 @@ log = logging.getLogger(__name__)
 class ResponseTurn:
     """One response, from the checked request to the terminal event.
 
-    tenant     whose store this is
+    caller     who asks: the tenant whose store this is, and the key
     streaming  the client sees events as they come: they begin within `commit_seconds`, failures after that are events.
                Otherwise a failure is always an ApiError.
     deadline   on the loop's clock: when the process may be stopped; None: never
     error_event   whether a failure after the first batch is told by an `error` event before `response.failed`
     response   the queued response that the client was told already; None: a new one
     lifetime   seconds that the response is kept; None: the deployment's
-    caller     who asks, for the middlewares; None: the tenant without a key
     carried    the middlewares' notes on a request that they have let in already; None: they have not
 
     `events()` is to be run once. `ignored` and `route` are known with its first batch, `response` after its last.
@@ -57,18 +57,17 @@ class ResponseTurn:
         services: Services,
         request: Json,
         *,
-        tenant: str,
+        caller: Caller,
         streaming: bool,
         deadline: float | None = None,
         error_event: bool = True,
         response: Json | None = None,
         lifetime: int | None = None,
-        caller: Caller | None = None,
         carried: Json | None = None,
     ) -> None:
         self._services = services
         self._request = request
-        self._tenant = tenant
+        self.caller = caller
         self._streaming = streaming
         self._lifetime = lifetime
         self._error_event = error_event
@@ -76,11 +75,10 @@ class ResponseTurn:
         self._stopped = False
         self.response = response or new_response(new_response_id(), request, int(services.clock()))
         self.created_at: int = self.response["created_at"]
-        self._watch = TurnWatch(services, tenant, self.response["id"])
+        self._watch = TurnWatch(services, caller.tenant, self.response["id"])
         self._deadline = turn_deadline(services.settings, self._watch.begun, deadline, streaming=streaming)
-        self.caller = caller or Caller(tenant)
         self._prompt: Prompt | None = None  # once the request is routed
-        self._hooks = hooks_of(services, self.caller, request, self.response, carried)
+        self._hooks = hooks_of(services, caller, request, self.response, carried)
         if self._hooks is None or carried is not None:
             self._set_up()
 
@@ -97,7 +95,7 @@ class ResponseTurn:
             clock=services.clock,
         )
         owner = self.response["id"]
-        self._prompt = prompt = Prompt(services, request, route, tenant=self._tenant, owner=owner)
+        self._prompt = prompt = Prompt(services, request, route, tenant=self.caller.tenant, owner=owner)
         self._samples = Samples(
             services,
             request,
@@ -293,7 +291,7 @@ class ResponseTurn:
         if record is None:
             return
         try:
-            await self._services.store.put(self._tenant, record)
+            await self._services.store.put(self.caller.tenant, record)
             await self.append_to_conversation(record)
         except Exception as raised:
             log.error("response %s was not stored: %s", self.response["id"], as_api_error(raised).code)
@@ -308,7 +306,7 @@ class ResponseTurn:
         if conversation is None or record.status not in CONTINUABLE:
             return
         items = [*record.input, *record.response["output"]]
-        if not await self._services.store.conversations.append(self._tenant, conversation, items):
+        if not await self._services.store.conversations.append(self.caller.tenant, conversation, items):
             log.warning("conversation %s was deleted while a turn ran", conversation)
 
     # ---------------------------------------------------------------- what an operator learns

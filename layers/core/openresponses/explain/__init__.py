@@ -21,6 +21,7 @@ from typing import Any
 
 from ..adapters.base import UpstreamRequest
 from ..adapters.registry import adapter_named
+from ..engine.caller import Caller
 from ..engine.sample import Answers
 from ..engine.services import Services
 from ..engine.turn import ResponseTurn
@@ -138,7 +139,7 @@ class Explained:
     async def _build(self, request: Json) -> Built:
         """Raises ApiError as a turn would."""
         body = parse_request(request)
-        turn = ResponseTurn(self.services, body, tenant=self.tenant, streaming=False)
+        turn = ResponseTurn(self.services, body, caller=Caller(self.tenant), streaming=False)
         sent = await turn.prepare()
         return Built(turn.route, sent, new_response("", body, 0))
 

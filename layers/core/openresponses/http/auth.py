@@ -1,4 +1,4 @@
-"""Who asks: the tenant of a request, and what the limits of its key say about it."""
+"""Who asks: nobody in particular, the owner of an API key, or whom a token of the identity provider names."""
 
 from __future__ import annotations
 
@@ -9,46 +9,41 @@ from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection
 
+from ..engine.caller import Caller
 from ..protocol.errors import ApiError
 from ..settings import Settings, SettingsError
 from ..store.keys import bearer_of
-from ..store.retention import Retention
 
 if TYPE_CHECKING:
-    from ..engine.middleware import Caller
     from ..oidc import Identity, TokenVerifier
     from ..store.keys import ApiKeys
 
-Authenticate = Callable[[HTTPConnection], Awaitable[str]]
+Authenticate = Callable[[HTTPConnection], Awaitable[Caller]]
 log = logging.getLogger(__name__)
 
 LOCAL_TENANT = "default"
 
 
-async def local_tenant(request: HTTPConnection) -> str:
-    """The one tenant of a gateway without keys."""
-    return LOCAL_TENANT
+async def local_caller(request: HTTPConnection) -> Caller:
+    """Whoever asks a gateway without keys."""
+    return Caller(LOCAL_TENANT)
 
 
 def bearer_owner(keys: ApiKeys | None, tokens: TokenVerifier | None = None) -> Authenticate:
-    """Checks the bearer of a request: a token of the identity provider, else an API key; limits and id go into the
-    scope. Without `keys` there are tokens only, without `tokens` keys."""
+    """Checks the bearer of a request: a token of the identity provider, else an API key. Without `keys` there are
+    tokens only, without `tokens` keys."""
 
-    async def authenticate(request: HTTPConnection) -> str:
+    async def authenticate(request: HTTPConnection) -> Caller:
         authorization = request.headers.get("authorization")
         if tokens is not None and tokens.takes(bearer := bearer_of(authorization)):
             identity = await _identity(tokens, bearer)
-            request.scope["openresponses.limits"] = {}
-            request.scope["openresponses.key_id"] = identity.key_id
-            return identity.tenant
+            return Caller(identity.tenant, identity.key_id)
         if keys is None:
             raise ApiError(
                 "invalid_api_key", "Send a token of the identity provider as 'Authorization: Bearer TOKEN'."
             )
         key = await keys.known(authorization)
-        request.scope["openresponses.limits"] = key.limits
-        request.scope["openresponses.key_id"] = key.short_id
-        return key.tenant
+        return Caller(key.tenant, key.short_id, key.limits)
 
     return authenticate
 
@@ -80,16 +75,3 @@ def token_verifier(settings: Settings) -> TokenVerifier | None:
         return TokenVerifier(settings.oidc_issuer, settings.oidc_audience, settings.oidc_tenant_claim)
     except ValueError as error:
         raise SettingsError(f"OPENRESPONSES_OIDC_ISSUER must be {error}.") from None
-
-
-def caller_of(request: HTTPConnection, tenant: str) -> Caller:
-    """Who asks, as far as limits go."""
-    from ..engine.middleware import Caller
-
-    scope = request.scope
-    return Caller(tenant, scope.get("openresponses.key_id"), scope.get("openresponses.limits") or {})
-
-
-def retention_of(request: HTTPConnection) -> Retention:
-    """The retention of an authenticated request. Raises ApiError."""
-    return Retention.of(request.scope.get("openresponses.limits") or {})

@@ -16,12 +16,12 @@ from starlette.types import Receive, Scope, Send
 from ..engine.context import visible
 from ..protocol.errors import ApiError
 from ..store.base import StoredResponse
-from .replies import JsonResponse, StreamReply, error_response, turn_headers
+from .gateway import Gateway
+from .replies import JsonResponse, StreamReply, error_response, stored_reply, turn_headers
 
 if TYPE_CHECKING:
     from ..engine.background import Background, InProcess
     from ..engine.turn import ResponseTurn
-    from .app import Gateway
 
 Json = dict[str, Any]
 Reply = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -118,6 +118,5 @@ class BackgroundRoutes:
         return StreamReply(tail, services.settings.keep_alive_seconds, headers)
 
     async def cancel(self, request: Request) -> Response:
-        tenant, record = await self._gateway.stored(request)
-        cancelled = await self._responses().cancel(tenant, record)
-        return self._gateway.show(request, cancelled)
+        caller, record = await self._gateway.stored_response(request)
+        return stored_reply(request, await self._responses().cancel(caller.tenant, record))

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.requests import Request
 from starlette.routing import Route
 
+from ..engine.caller import Caller
 from ..protocol.request import parse_json, parse_request
-from .auth import caller_of
 from .body import read_body
+from .gateway import Gateway
 from .replies import JsonReply, turn_headers
-
-if TYPE_CHECKING:
-    from .app import Gateway
 
 Json = dict[str, Any]
 Answer = tuple[Json, dict[str, str]]  # body and headers
@@ -35,13 +33,12 @@ class ContextRoutes:
     async def compact(self, request: Request) -> JsonReply:
         from ..engine.compaction import FIELDS, compact
 
-        tenant, body = await self._asked(request, FIELDS)
+        caller, body = await self._asked(request, FIELDS)
         deadline = request.scope.get("openresponses.deadline")
-        caller = caller_of(request, tenant)
 
         async def work() -> Answer:
             services = self._gateway.services
-            done = await compact(services, body, tenant=tenant, deadline=deadline, caller=caller)
+            done = await compact(services, body, caller=caller, deadline=deadline)
             return done.resource, turn_headers(done.turn)
 
         return JsonReply(work())
@@ -49,21 +46,20 @@ class ContextRoutes:
     async def input_tokens(self, request: Request) -> JsonReply:
         from ..engine.token_count import FIELDS, count_input
 
-        tenant, body = await self._asked(request, FIELDS)
+        caller, body = await self._asked(request, FIELDS)
         deadline = request.scope.get("openresponses.deadline")
-
         gateway = self._gateway
-        gateway.middlewares.require_model(caller_of(request, tenant), body["model"], gateway.router)
+        gateway.middlewares.require_model(caller, body["model"], gateway.router)
 
         async def work() -> Answer:
-            count = await count_input(gateway.services, body, tenant=tenant, deadline=deadline)
+            count = await count_input(gateway.services, body, tenant=caller.tenant, deadline=deadline)
             headers = {"x-openresponses-estimate": "true"} if count.estimated else {}
             return {"object": "response.input_tokens", "input_tokens": count.tokens}, headers
 
         return JsonReply(work())
 
-    async def _asked(self, request: Request, fields: Collection[str]) -> tuple[str, Json]:
-        """The tenant, and the checked body: `fields` mean what they mean in a create request, others are ignored."""
-        tenant = await self._gateway.authenticate(request)
+    async def _asked(self, request: Request, fields: Collection[str]) -> tuple[Caller, Json]:
+        """Who asks, and the checked body: `fields` mean what they mean in a create request, others are ignored."""
+        caller = await self._gateway.authenticate(request)
         given = parse_json(await read_body(request, self._gateway.settings.max_body_bytes))
-        return tenant, parse_request({name: given[name] for name in fields if name in given})
+        return caller, parse_request({name: given[name] for name in fields if name in given})

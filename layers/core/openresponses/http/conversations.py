@@ -6,12 +6,13 @@ Source: OpenAI's Conversations API; the specification has none.
 from __future__ import annotations
 
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from ..engine.caller import Caller
 from ..engine.context import normalize_input, visible
 from ..engine.conversation import conversation_items, conversation_not_found
 from ..protocol.errors import ApiError, quoted
@@ -19,12 +20,9 @@ from ..protocol.ids import CONVERSATION_ID, new_conversation_id
 from ..protocol.pages import page
 from ..protocol.request import parse_json
 from ..store.conversations import Conversation, Conversations
-from .auth import retention_of
 from .body import read_body
-from .replies import JsonResponse
-
-if TYPE_CHECKING:
-    from .app import Gateway
+from .gateway import Gateway
+from .replies import JsonResponse, included
 
 Json = dict[str, Any]
 
@@ -64,8 +62,8 @@ class ConversationRoutes:
         return self._gateway.store.conversations
 
     async def create(self, request: Request) -> Response:
-        tenant = await self._gateway.authenticate(request)
-        retention = retention_of(request)
+        caller = await self._gateway.authenticate(request)
+        retention = caller.retention
         retention.require_storage()
         body = bodies().parse_conversation(await self._body(request, empty={}))
         services = self._gateway.services
@@ -75,62 +73,62 @@ class ConversationRoutes:
             new_conversation_id(), body.get("metadata", {}), now, int(now + lifetime), retention.lifetime
         )
         owner = conversation.id.removeprefix("conv_")
-        await self._store.create(tenant, conversation, normalize_input(body.get("items", []), owner))
+        await self._store.create(caller.tenant, conversation, normalize_input(body.get("items", []), owner))
         return JsonResponse(shown(conversation))
 
     async def get(self, request: Request) -> Response:
         return JsonResponse(shown((await self._found(request))[1]))
 
     async def update(self, request: Request) -> Response:
-        tenant, conversation = await self._found(request)
-        retention_of(request).require_storage()
+        caller, conversation = await self._found(request)
+        caller.retention.require_storage()
         metadata = bodies().parse_metadata(await self._body(request))
-        if not await self._store.set_metadata(tenant, conversation.id, metadata):
+        if not await self._store.set_metadata(caller.tenant, conversation.id, metadata):
             raise _not_found(conversation.id)
         return await self.get(request)
 
     async def delete(self, request: Request) -> Response:
-        tenant, wanted = await self._named(request)
-        if not await self._store.delete(tenant, wanted):
+        caller, wanted = await self._named(request)
+        if not await self._store.delete(caller.tenant, wanted):
             raise _not_found(wanted)
         return JsonResponse({"id": wanted, "object": "conversation.deleted", "deleted": True})
 
     # ---------------------------------------------------------------- items
 
     async def list_items(self, request: Request) -> Response:
-        tenant, wanted = await self._named(request)
-        items = await self._items(tenant, wanted)
+        caller, wanted = await self._named(request)
+        items = await self._items(caller.tenant, wanted)
         return JsonResponse(
-            page([visible(item, _include(request)) for item in items], dict(request.query_params))
+            page([visible(item, included(request)) for item in items], dict(request.query_params))
         )
 
     async def add_items(self, request: Request) -> Response:
-        tenant, conversation = await self._found(request)
-        retention_of(request).require_storage()
+        caller, conversation = await self._found(request)
+        caller.retention.require_storage()
         owner = new_conversation_id().removeprefix("conv_")
         items = normalize_input(bodies().parse_items(await self._body(request)), owner)
-        known = {item["id"] for item in await self._items(tenant, conversation.id)}
+        known = {item["id"] for item in await self._items(caller.tenant, conversation.id)}
         for index, item in enumerate(items):
             if item["id"] in known:
                 problem = f"The conversation already has an item with id {quoted(item['id'])}."
                 raise ApiError("invalid_value", problem, param=f"items[{index}].id")
             known.add(item["id"])
-        if not await self._store.append(tenant, conversation.id, items):
+        if not await self._store.append(caller.tenant, conversation.id, items):
             raise _not_found(conversation.id)
         return JsonResponse(page(items, {"order": "asc", "limit": "100"}))
 
     async def get_item(self, request: Request) -> Response:
-        tenant, wanted = await self._named(request)
+        caller, wanted = await self._named(request)
         item_id = request.path_params["item_id"]
-        for item in await self._items(tenant, wanted):
+        for item in await self._items(caller.tenant, wanted):
             if item["id"] == item_id:
-                return JsonResponse(visible(item, _include(request)))
+                return JsonResponse(visible(item, included(request)))
         raise _item_not_found(item_id)
 
     async def delete_item(self, request: Request) -> Response:
-        tenant, conversation = await self._found(request)
+        caller, conversation = await self._found(request)
         item_id = request.path_params["item_id"]
-        if not await self._store.remove(tenant, conversation.id, item_id):
+        if not await self._store.remove(caller.tenant, conversation.id, item_id):
             raise _item_not_found(item_id)
         return JsonResponse(shown(conversation))
 
@@ -140,20 +138,21 @@ class ConversationRoutes:
         data = await read_body(request, self._gateway.settings.max_body_bytes)
         return empty if empty is not None and not data else parse_json(data)
 
-    async def _named(self, request: Request) -> tuple[str, str]:
-        """The tenant, and the id in the path."""
-        tenant = await self._gateway.authenticate(request)
+    async def _named(self, request: Request) -> tuple[Caller, str]:
+        """Who asks, and the id in the path."""
+        caller = await self._gateway.authenticate(request)
         wanted = request.path_params["conversation_id"]
         if not CONVERSATION_ID.fullmatch(wanted):
             raise _not_found(wanted)
-        return tenant, wanted
+        return caller, wanted
 
-    async def _found(self, request: Request) -> tuple[str, Conversation]:
-        tenant, wanted = await self._named(request)
-        conversation = await self._store.get(tenant, wanted)
+    async def _found(self, request: Request) -> tuple[Caller, Conversation]:
+        """Who asks, and the conversation that the path names. Raises ApiError."""
+        caller, wanted = await self._named(request)
+        conversation = await self._store.get(caller.tenant, wanted)
         if conversation is None:
             raise _not_found(wanted)
-        return tenant, conversation
+        return caller, conversation
 
     async def _items(self, tenant: str, wanted: str) -> list[Json]:
         return await conversation_items(self._store, tenant, wanted)
@@ -167,10 +166,6 @@ def shown(conversation: Conversation) -> Json:
         "created_at": conversation.created_at,
         "metadata": conversation.metadata,
     }
-
-
-def _include(request: Request) -> list[str]:
-    return request.query_params.getlist("include") + request.query_params.getlist("include[]")
 
 
 def _not_found(wanted: str) -> ApiError:

@@ -3,28 +3,33 @@ playground and for `openresponses explain`; no part of the API."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from starlette.requests import Request
+from starlette.routing import BaseRoute, Route
 
-from ..explain import explain
 from ..protocol.request import parse_json
-from .auth import retention_of
 from .body import read_body
+from .gateway import Gateway
 from .replies import JsonReply
 
-if TYPE_CHECKING:
-    from .app import Gateway
 
+class ExplainRoutes:
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
 
-async def explained(gateway: Gateway, request: Request) -> JsonReply:
-    """The explanation of the body, a request of `POST /v1/responses`. Raises ApiError "invalid_api_key",
-    "invalid_json"; what is wrong with the request is in the explanation."""
-    tenant = await gateway.authenticate(request)
-    body = parse_json(await read_body(request, gateway.settings.max_body_bytes))
-    body = retention_of(request).applied(body)
+    def routes(self) -> list[BaseRoute]:
+        return [Route("/playground/explain", self.explain, methods=["POST"])]
 
-    async def work() -> tuple[object, dict[str, str]]:
-        return await explain(gateway.services, body, tenant=tenant), {}
+    async def explain(self, request: Request) -> JsonReply:
+        """The explanation of the body, a request of `POST /v1/responses`. Raises ApiError "invalid_api_key",
+        "invalid_json"; what is wrong with the request is in the explanation."""
+        from ..explain import explain
 
-    return JsonReply(work())
+        gateway = self._gateway
+        caller = await gateway.authenticate(request)
+        body = parse_json(await read_body(request, gateway.settings.max_body_bytes))
+        body = caller.retention.applied(body)
+
+        async def work() -> tuple[object, dict[str, str]]:
+            return await explain(gateway.services, body, tenant=caller.tenant), {}
+
+        return JsonReply(work())

@@ -10,12 +10,15 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from ..engine.assembler import TERMINAL
+from ..engine.context import visible
 from ..engine.turn import ResponseTurn
 from ..protocol.errors import ApiError
+from ..store.base import StoredResponse
 from .sse import DONE, KEEP_ALIVE, encode
 
 if TYPE_CHECKING:
@@ -45,6 +48,18 @@ def error_response(error: ApiError, headers: Mapping[str, str] | None = None) ->
     seconds = error.wait_seconds()
     own = {} if seconds is None else {"retry-after": str(seconds)}
     return JsonResponse({"error": error.body()}, status_code=error.status, headers={**(headers or {}), **own})
+
+
+def included(request: Request) -> list[str]:
+    """What the query's `include` asks for; some clients write it `include[]`."""
+    return request.query_params.getlist("include") + request.query_params.getlist("include[]")
+
+
+def stored_reply(request: Request, record: StoredResponse) -> JsonResponse:
+    """A stored response, with what the query's `include` asks for."""
+    include = included(request)
+    output = [visible(item, include) for item in record.response["output"]]
+    return JsonResponse({**record.response, "output": output})
 
 
 class JsonReply:

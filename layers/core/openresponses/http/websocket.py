@@ -15,14 +15,13 @@ from starlette.datastructures import Headers
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from ..engine.caller import Caller
 from ..engine.deadline import DEADLINE_MARGIN
 from ..engine.faults import as_api_error
-from ..engine.middleware import Caller
 from ..engine.services import Services
 from ..engine.session import Json, Session
 from ..protocol.errors import ApiError
 from ..protocol.websocket import envelope
-from ..store.retention import Retention
 
 GRACE_SECONDS = 5.0  # for a turn to say its end, when the connection has reached its limit
 MAX_WAITING = 16  # messages that may wait for their turn
@@ -46,14 +45,13 @@ class Connection:
     When the client goes, the running turn is cancelled, and so is its provider call.
     """
 
-    def __init__(
-        self, websocket: WebSocket, services: Services, caller: Caller, retention: Retention
-    ) -> None:
+    def __init__(self, websocket: WebSocket, services: Services, caller: Caller) -> None:
+        """Raises ApiError for a caller whose limits cannot be understood."""
         self._websocket = websocket
         self._seconds = services.settings.websocket_seconds
         self._deadline = asyncio.get_running_loop().time() + self._seconds
         deadline = self._deadline + DEADLINE_MARGIN
-        self._session = Session(services, caller, deadline=deadline, retention=retention)
+        self._session = Session(services, caller, deadline=deadline, retention=caller.retention)
         self._waiting: deque[bytes] = deque()
         self._turns: asyncio.Task[None] | None = None
 

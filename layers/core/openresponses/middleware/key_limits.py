@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..engine.middleware import Caller
+from ..engine.caller import Caller
 from ..store.limits import Limits
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Literal
 
-from ..engine.middleware import Caller
+from ..engine.caller import Caller
 from ..store.limits import LIMITS
 
 Per = Literal["tenant", "key"]
