@@ -26,6 +26,15 @@ def obj(**properties: Any) -> Json:
     return {"type": "object", "properties": properties}
 
 
+# A cannot be; B, made on the way to it, names it.
+DOOMED = {
+    "anyOf": [{"$ref": "#/$defs/A"}, {"type": "array", "items": {"$ref": "#/$defs/B"}}],
+    "$defs": {
+        "A": {**obj(b={"$ref": "#/$defs/B"}, no={"enum": [1], "type": "string"}), "required": ["no"]},
+        "B": obj(a={"$ref": "#/$defs/A"}, n={"type": "null"}),
+    },
+}
+
 SAID_OTHERWISE = [
     ("const", {"const": "a"}, {"type": "string", "enum": ["a"]}),
     ("const of a type", {"type": "string", "const": "a"}, {"type": "string", "enum": ["a"]}),
@@ -47,11 +56,8 @@ SAID_OTHERWISE = [
      {"type": "array", "prefixItems": [{"type": "string"}], "maxItems": 1}),
     ("more properties that nothing can be", {**obj(), "additionalProperties": {"enum": [1], "type": "string"}},
      {**obj(), "additionalProperties": False}),
-    ("definitions of what cannot be",
-     {"anyOf": [{"$ref": "#/$defs/A"}, {"type": "array", "items": {"$ref": "#/$defs/B"}}], "$defs": {"A": {**obj(b={"$ref": "#/$defs/B"}, no={"enum": [1], "type": "string"}), "required": ["no"]},
-               "B": obj(a={"$ref": "#/$defs/A"}, n={"type": "null"})}},
-     {"anyOf": [{"type": "array", "items": {"$ref": "#/$defs/B"}}],
-      "$defs": {"B": {**obj(n={"type": "null"}), "description": 'properties: {"a":false}'}}}),
+    ("definitions of what cannot be", DOOMED, {"anyOf": [{"type": "array", "items": {"$ref": "#/$defs/B"}}],
+     "$defs": {"B": {**obj(n={"type": "null"}), "description": 'properties: {"a":false}'}}}),
     ("anything", obj(x=True), {"type": "object", "properties": {"x": {}}}),
     ("$schema", {"$schema": "https://json-schema.org/draft/2020-12/schema", **obj()}, obj()),
     ("allOf", {"allOf": [obj(a={"type": "string"}), {"required": ["a"]}]},
