@@ -354,8 +354,8 @@ class _Rewriter(Merger):
         more = schema.get("additionalProperties", True)
         if self.dialect.references:
             if "additionalProperties" in schema:
-                told = more if isinstance(more, bool) else self.attempt(more, depth + 1)
-                made["additionalProperties"] = False if told is None else told
+                kept = more if isinstance(more, bool) else self.attempt(more, depth + 1)
+                made["additionalProperties"] = False if kept is None else kept
         elif more is False:
             self.exact = False  # without words: Gemini writes no property that is not declared
         elif more is not True:
