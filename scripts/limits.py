@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from openresponses.adapters.anthropic.request import DEFAULT_MAX_TOKENS
-from openresponses.engine import calls, held, hosted_tools, middleware
+from openresponses.engine import calls, held, hosted_tools, middleware, tool_results
 from openresponses.engine.mcp import results
 from openresponses.http import idempotency, websocket
 from openresponses.protocol import conversations, items, pages
@@ -80,7 +80,7 @@ def tools() -> list[Row]:
         ("Times a turn runs tools and asks again", _setting(SETTINGS.max_tool_rounds, "max_tool_rounds")),
         ("Times a model is asked again for calls that are forbidden", calls.MAX_REFUSED_ROUNDS),
         ("A tool that runs in the gateway", f"{hosted_tools.DEFAULT_TIMEOUT:g} s, or its row's `timeout`"),
-        ("Its result", size(hosted_tools.MAX_RESULT_BYTES)),
+        ("Its result", size(tool_results.MAX_RESULT_BYTES)),
         ("Connecting to an MCP server", _seconds("mcp_connect_timeout")),
         ("A call of an MCP server's tool", _seconds("mcp_call_timeout")),
         ("An image in an MCP result", f"{size(results.MAX_IMAGE)} of base64"),

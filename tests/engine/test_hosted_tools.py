@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from openresponses.engine.hosted_tools import load_tools
+from openresponses.secrets import EnvironmentSecrets
+from openresponses.settings import SettingsError
+from pydantic import BaseModel
 
 from ..support.gateway import Gateway, Server, environment
 from ..support.provider import Provider
@@ -36,6 +43,68 @@ def fails() -> None:
     raise ValueError("it broke")
 
 
+def exits() -> None:
+    """As a command line's parser does."""
+    sys.exit("no such option")
+
+
+async def cancels() -> None:
+    raise asyncio.CancelledError
+
+
+def odd_words() -> None:
+    raise ValueError(b"no-\xff.txt".decode(errors="surrogateescape"))
+
+
+def no_words() -> None:
+    class Speechless(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    raise Speechless
+
+
+def own_timeout() -> None:
+    raise TimeoutError("the database is silent")
+
+
+async def stubborn() -> None:
+    """Does not heed being cancelled."""
+    until = time.monotonic() + 2
+    while time.monotonic() < until:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.1)
+
+
+def circle() -> list[Any]:
+    made: list[Any] = []
+    made.append(made)
+    return made
+
+
+def values() -> Any:
+    return {"none": float("nan"), "large": 2**70, "set": {1}, "model": Point(x=1, y=2)}
+
+
+class Point(BaseModel):
+    x: int
+    y: int
+
+
+class Remote:
+    async def __call__(self, city: str) -> str:
+        """Called like a function."""
+        return f"the object says {city}"
+
+
+remote = Remote()
+HANGING = threading.Event()
+
+
+def hangs() -> None:
+    HANGING.wait()
+
+
 def large() -> str:
     return "x" * 5_000_000
 
@@ -45,13 +114,22 @@ def binary() -> bytes:
 
 
 class Endpoint(BaseHTTPRequestHandler):
+    """An HTTP tool; and Lambda's Invoke, by its path."""
+
     def do_POST(self) -> None:
         arguments = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.send_response(500 if arguments.get("fail") else 200)
+        self.send_response(arguments.get("status", 200))
+        if self.path.startswith("/2015-03-31/") and "fail" in arguments:
+            self.send_header("x-amz-function-error", "Unhandled")
         self.end_headers()
-        self.wfile.write(f"weather of {arguments.get('city')}".encode())
+        with suppress(OSError):
+            self.wfile.write(f"weather of {arguments.get('city')}".encode() * arguments.get("times", 1))
 
     def log_message(self, format: str, *args: Any) -> None: ...
+
+
+FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:forecast"
+AWS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +144,19 @@ def endpoint() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def server(provider: Provider, endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     config = Path(tmp_path_factory.mktemp("config")) / "config.toml"
-    names = ("add", "slow", "fails", "large", "binary")
+    names = ("add", "slow", "fails", "large", "binary", "exits", "cancels", "odd_words", "no_words",
+             "own_timeout", "stubborn", "circle", "values", "remote", "hangs")  # fmt: skip
     rows = [f'[[tool]]\nname = "{name}"\npython = "{__name__}:{name}"\ntimeout = 0.3\n' for name in names]
     rows.append(f'[[tool]]\nname = "weather"\nurl = "{endpoint}"\ndescription = "The weather"\n')
     rows.append('parameters = { type = "object", properties = { city = { type = "string" } } }\n')
+    rows.append(f'[[tool]]\nname = "forecast"\nlambda = "{FUNCTION}"\n')
     config.write_text("".join(rows))
     started = Server(environment(provider.url), config_path=str(config), max_tool_rounds=3).start()
-    yield started
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in {**AWS, "AWS_ENDPOINT_URL_LAMBDA": endpoint.removesuffix("/weather")}.items():
+            patched.setenv(name, value)
+        yield started
+    HANGING.set()
     started.stop()
 
 
@@ -151,7 +235,20 @@ def test_client_and_hosted_tools_mix(gateway: Gateway) -> None:
         ("binary", {}, "2560 bytes that are not text"),
         ("add", {"first": "many"}, "ValidationError"),
         ("add", {"third": 1}, "ValidationError"),
-        ("weather", {"fail": True}, "the endpoint answered 500"),
+        ("exits", {}, "SystemExit: no such option"),
+        ("cancels", {}, "CancelledError"),
+        ("odd_words", {}, "ValueError: no-?.txt"),
+        ("no_words", {}, "Speechless"),
+        ("own_timeout", {}, "TimeoutError: the database is silent"),
+        ("stubborn", {}, "did not answer within 0.3 s"),
+        ("circle", {}, "Circular"),
+        ("values", {}, f'"large": {2**70}, "set": [1], "model": {{"x": 1, "y": 2}}'),
+        ("remote", {"city": "Bern"}, "the object says Bern"),
+        ("weather", {"status": 500}, "the endpoint answered 500"),
+        ("weather", {"status": 302}, "the endpoint answered 302"),
+        ("weather", {"times": 1_000_000}, "more than 10485760 bytes"),
+        ("forecast", {"city": "Bern"}, "weather of Bern"),
+        ("forecast", {"city": "Bern", "fail": True}, "the function failed: weather of Bern"),
     ],
 )
 def test_whatever_a_tool_does_the_turn_goes_on(
@@ -162,6 +259,29 @@ def test_whatever_a_tool_does_the_turn_goes_on(
     assert (told.response["status"], told.text) == ("completed", "Sorry.")
     assert said in told.of("function_call_output")[0]["output"]
     assert len(scenario.requests[1].body) < 600_000
+
+
+def test_tools_that_hang_take_nobody_elses_threads(gateway: Gateway) -> None:
+    body = {"model": MODELS["chat"], "input": "go", "tools": hosted("hangs", "add")}
+    for _ in range(2):
+        gateway.scenario(says("chat", calls=[("hangs", {})] * 4), says("chat", "Sorry."))
+        told = gateway.ask(body)
+        assert ["did not answer" in item["output"] for item in told.of("function_call_output")] == [True] * 4
+    gateway.scenario(says("chat", calls=[("add", {"first": 1})]), says("chat", "Two."))
+    assert gateway.ask(body).of("function_call_output")[0]["output"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("no.such:tool", "cannot be imported"),
+        ("sys:maxsize", "is not callable"),
+        ("builtins:print", "no schema"),
+    ],
+)
+def test_a_callable_that_cannot_be_a_tool_ends_the_start(path: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=f"{path!r} .*{said}"):
+        load_tools([{"name": "a", "python": path}], EnvironmentSecrets({}))
 
 
 def test_a_model_that_always_calls_ends_at_the_limit_of_rounds(gateway: Gateway) -> None:

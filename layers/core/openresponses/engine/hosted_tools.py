@@ -8,25 +8,25 @@ text: its result, or what went wrong.
 from __future__ import annotations
 
 import asyncio
-import inspect
-import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from ..adapters.base import HostedItemEnded, ToolCallStarted
 from ..secrets import Secrets
 from .local_tools import LocalCall
+from .tool_results import as_text, failure_text
+
+if TYPE_CHECKING:
+    from .tool_runners import Run
 
 Json = dict[str, Any]
-Call = Callable[[Json], Awaitable[Any]]
 log = logging.getLogger(__name__)
 
 DEFAULT_TIMEOUT = 30.0  # seconds
-MAX_RESULT_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class HostedTool:
 
     name: str
     definition: Json
-    call: Call
+    run: Run
     timeout: float = DEFAULT_TIMEOUT
     always: bool = False
 
@@ -60,46 +60,30 @@ class HostedTool:
         return HostedItemEnded(("output", call.call_id), {**output, "status": "completed"})
 
     async def _run(self, arguments: str) -> tuple[str, str | None]:
-        """The result for the model, at most MAX_RESULT_BYTES of text, and the kind of failure that it is, if any; never
-        raises for what the tool did."""
+        """The result for the model and the kind of failure that it is, if any; never raises for what the tool did."""
         try:
             given = orjson.loads(arguments or "{}")
         except orjson.JSONDecodeError:
             return "Error: the arguments are not valid JSON.", "invalid_arguments"
         if not isinstance(given, dict):
             return "Error: the arguments must be a JSON object.", "invalid_arguments"
+        running = asyncio.ensure_future(self._outcome(given))
         try:
-            async with asyncio.timeout(self.timeout):
-                return as_text(await self.call(given)), None
-        except TimeoutError:
+            done, _ = await asyncio.wait((running,), timeout=self.timeout)
+        finally:
+            running.cancel()  # one that does not heed it is left behind
+        if not done:
             return f"Error: the tool did not answer within {self.timeout:g} s.", "timeout"
-        except Exception as error:
-            log.warning("tool %s failed: %s", self.name, type(error).__name__)
-            return f"Error: {type(error).__name__}: {error}"[:1000], type(error).__name__
+        result, error = running.result()
+        if error:
+            log.warning("tool %s failed: %s", self.name, error)
+        return result, error
 
-
-def as_text(result: Any) -> str:
-    """A tool's result as the model sees it."""
-    if isinstance(result, bytes):
+    async def _outcome(self, given: Json) -> tuple[str, str | None]:
         try:
-            text = result.decode()
-        except UnicodeDecodeError:
-            return f"Error: the tool returned {len(result)} bytes that are not text."
-    elif isinstance(result, str):
-        text = result
-    else:
-        text = _json(result)
-    if (size := len(text.encode())) <= MAX_RESULT_BYTES:
-        return text
-    kept = text.encode()[:MAX_RESULT_BYTES].decode(errors="ignore")
-    return f"{kept}\n[Cut here: the result has {size} bytes, of which {MAX_RESULT_BYTES} are shown.]"
-
-
-def _json(value: Any) -> str:
-    try:
-        return orjson.dumps(value, default=str).decode()
-    except TypeError:  # a number of more than 64 bits
-        return json.dumps(value, default=str, ensure_ascii=False)
+            return as_text(await self.run(given)), None
+        except BaseException as error:  # sys.exit() in a tool ends the call, not the gateway
+            return failure_text(error), type(error).__name__
 
 
 class HostedTools:
@@ -141,17 +125,20 @@ def load_tools(rows: Iterable[Json], secrets: Secrets) -> HostedTools:
 
 
 def _tool(row: Json, secrets: Secrets) -> HostedTool:
+    from ..settings import SettingsError
+    from .tool_runners import aws_lambda, endpoint, python
+
+    timeout = row.get("timeout", DEFAULT_TIMEOUT)
+    described: Json = {"description": None, "parameters": {"type": "object", "properties": {}}}
     if "python" in row:
-        function = imported(row["python"])
-        call = _python(function)
-        described = signature_schema(function)
+        try:
+            run, described = python(row["python"])
+        except ValueError as error:
+            raise SettingsError(f"[[tool]] python = {row['python']!r} {error}.") from None
+    elif "url" in row:
+        run = endpoint(row["url"], row.get("headers", {}), row.get("key_variable"), secrets)
     else:
-        call = (
-            _endpoint(row, secrets)
-            if "url" in row
-            else _lambda(row["lambda"], row.get("timeout", DEFAULT_TIMEOUT))
-        )
-        described = {"description": None, "parameters": {"type": "object", "properties": {}}}
+        run = aws_lambda(row["lambda"], timeout)
     definition = {
         "type": "function",
         "name": row["name"],
@@ -159,76 +146,4 @@ def _tool(row: Json, secrets: Secrets) -> HostedTool:
         "parameters": row.get("parameters", described["parameters"]),
         "strict": False,
     }
-    return HostedTool(
-        row["name"], definition, call, row.get("timeout", DEFAULT_TIMEOUT), row.get("always", False)
-    )
-
-
-def imported(path: str) -> Callable[..., Any]:
-    """The callable at `module:function`. Raises SettingsError."""
-    from importlib import import_module
-
-    from ..settings import SettingsError
-
-    module, _, name = path.partition(":")
-    try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise SettingsError(f"[[tool]] python = {path!r} cannot be imported: {error}.") from None
-    if not callable(found):
-        raise SettingsError(f"[[tool]] python = {path!r} is not callable.")
-    return found  # type: ignore[no-any-return]
-
-
-def signature_schema(function: Callable[..., Any]) -> Json:
-    """Description and parameters of a function, from its docstring and signature."""
-    from pydantic import TypeAdapter
-
-    adapter: TypeAdapter[Any] = TypeAdapter(cast(Any, function))
-    parameters = adapter.json_schema()
-    if "properties" not in parameters:
-        parameters = {"type": "object", "properties": {}}
-    return {"description": inspect.getdoc(function), "parameters": parameters}
-
-
-def _python(function: Callable[..., Any]) -> Call:
-    """Sync functions run in a thread; arguments are checked against the signature."""
-    from pydantic import validate_call
-
-    checked = validate_call(function)
-    if inspect.iscoroutinefunction(function):
-        return lambda arguments: checked(**arguments)
-    return lambda arguments: asyncio.to_thread(checked, **arguments)
-
-
-def _endpoint(row: Json, secrets: Secrets) -> Call:
-    async def call(arguments: Json) -> bytes:
-        import httpx
-
-        headers = dict(row.get("headers", {}))
-        if key := await secrets.get(row["key_variable"]) if "key_variable" in row else None:
-            headers["authorization"] = f"Bearer {key}"
-        async with httpx.AsyncClient(timeout=None) as client:
-            reply = await client.post(row["url"], json=arguments, headers=headers)
-        if reply.status_code >= 400:
-            raise RuntimeError(f"the endpoint answered {reply.status_code}: {reply.text[:500]}")
-        return reply.content
-
-    return call
-
-
-def _lambda(arn: str, timeout: float) -> Call:
-    def invoke(arguments: Json) -> bytes:
-        import boto3
-        from botocore.config import Config
-
-        limits = Config(connect_timeout=2, read_timeout=timeout, retries={"total_max_attempts": 1})
-        answer = boto3.client("lambda", config=limits).invoke(
-            FunctionName=arn, Payload=orjson.dumps(arguments)
-        )
-        payload: bytes = answer["Payload"].read()
-        if "FunctionError" in answer:
-            raise RuntimeError(f"the function failed: {payload[:500].decode(errors='replace')}")
-        return payload
-
-    return lambda arguments: asyncio.to_thread(invoke, arguments)
+    return HostedTool(row["name"], definition, run, timeout, row.get("always", False))

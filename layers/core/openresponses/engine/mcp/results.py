@@ -6,7 +6,7 @@ from base64 import b64decode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..hosted_tools import as_text
+from ..tool_results import as_text
 
 if TYPE_CHECKING:
     from mcp_types import CallToolResult
