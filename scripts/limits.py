@@ -8,7 +8,7 @@ from pathlib import Path
 from openresponses.adapters.anthropic.request import DEFAULT_MAX_TOKENS
 from openresponses.engine import calls, held, hosted_tools, middleware, tool_results
 from openresponses.engine.mcp import results
-from openresponses.http import idempotency, websocket
+from openresponses.http import body, idempotency, server, websocket
 from openresponses.protocol import conversations, items, pages
 from openresponses.settings import Settings
 from openresponses.store import base, dynamodb_connections, dynamodb_layout
@@ -48,6 +48,8 @@ def _in_template(section: str, field: str) -> int:
 def request() -> list[Row]:
     return [
         ("Body", _setting(size(SETTINGS.max_body_bytes), "max_body_bytes") + "; on AWS 4 MB"),
+        ("Its head, on the local server", f"{server.HEAD_SECONDS:g} s"),
+        ("All of it", f"{body.BODY_SECONDS:g} s"),
         ("Input items", items.MAX_INPUT_ITEMS),
         ("Tools", items.MAX_TOOLS),
         ("`parameters` of a tool", size(items.MAX_TOOL_SCHEMA_BYTES)),

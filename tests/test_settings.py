@@ -31,7 +31,7 @@ def test_the_table_is_the_dataclass() -> None:
         ("REQUIRE_KEYS", "on", "require_keys", True),
         ("REQUIRE_KEYS", "False", "require_keys", False),
         ("IDLE_TIMEOUT", "", "idle_timeout", 60.0),
-        ("MAX_TURN_SECONDS", "  ", "max_turn_seconds", None),
+        ("MAX_TURN_SECONDS", "  ", "max_turn_seconds", 3600.0),
     ],
 )
 def test_reading(variable: str, text: str, field: str, value: Any) -> None:

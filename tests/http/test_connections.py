@@ -111,3 +111,58 @@ def test_what_is_no_http_is_refused_in_our_shape(gateway: Gateway) -> None:
         "message": "The request cannot be read as HTTP/1.1.",
         "param": None,
     }
+
+
+def talk(gateway: Gateway, head: str, body: bytes = b"", *, end: bool = True) -> httpx.Response:
+    """What the gateway says to this request, until it closes the connection."""
+    where = urlsplit(gateway.base_url)
+    with socket.create_connection((where.hostname, where.port), 5) as connection:
+        lines = head + (f"\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n" if end else "")
+        connection.sendall(lines.encode() + body)
+        top, _, rest = connection.makefile("rb").read().partition(b"\r\n\r\n")
+    status, *fields = top.decode().split("\r\n")
+    headers = [(name, value.strip()) for name, _, value in (field.partition(":") for field in fields)]
+    return httpx.Response(int(status.split()[1]) if status else 0, headers=headers, content=rest)
+
+
+ECHO = b'{"model": "echo", "input": "Hello"}'
+POST = "POST /v1/responses HTTP/1.1\r\nhost: x\r\n"
+
+
+@pytest.mark.parametrize("offer", ["h2c", "websocket", "TLS/1.0, h2c"])
+def test_an_offer_of_another_protocol_costs_a_request_nothing(gateway: Gateway, offer: str) -> None:
+    """Java's HTTP client offers HTTP/2 with every request that goes out without TLS."""
+    head = f"{POST}connection: upgrade, http2-settings\r\nupgrade: {offer}\r\nhttp2-settings: AAMAAABk"
+    assert talk(gateway, head, ECHO).json()["output"][0]["content"][0]["text"] == "You said: Hello"
+
+
+def test_a_tunnel_is_refused(gateway: Gateway) -> None:
+    assert talk(gateway, "CONNECT example.com:443 HTTP/1.1\r\nhost: x").status_code == 400
+
+
+def test_there_is_a_websocket_at_one_path_only(gateway: Gateway) -> None:
+    head = "GET /v1/models HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+    key = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n"
+    reply = talk(gateway, head + key, end=False)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (404, "not_found")
+    assert reply.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("coding", ["Identity", ""])
+def test_a_body_that_is_not_encoded(gateway: Gateway, coding: str) -> None:
+    assert talk(gateway, f"{POST}content-encoding: {coding}", ECHO).status_code == 200
+
+
+@pytest.mark.parametrize("begun", ["", "POST /v1/resp", POST], ids=["nothing", "a line", "a head"])
+def test_a_connection_on_which_no_request_comes_is_closed(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, begun: str
+) -> None:
+    monkeypatch.setattr("openresponses.http.server.HEAD_SECONDS", 0.1)
+    assert talk(gateway, begun, end=False).status_code == 0
+
+
+def test_a_body_that_does_not_come_to_its_end(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openresponses.http.body.BODY_SECONDS", 0.1)
+    head = f"{POST}content-length: 1000\r\nconnection: close\r\n\r\n"
+    reply = talk(gateway, head, b'{"model": "echo",', end=False)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (408, "request_timeout")

@@ -91,8 +91,8 @@ class Settings:
         "seconds",
         "A stream begins at the latest then; failures before it keep their HTTP status",
     )
-    max_turn_seconds: float | None = setting(
-        None, POSITIVE, "seconds", "Longest turn; then it ends incomplete (`time_limit`). Unset: no limit"
+    max_turn_seconds: float = setting(
+        3600.0, POSITIVE, "seconds", "Longest turn; then it ends incomplete (`time_limit`)"
     )
     max_json_seconds: float | None = setting(
         None,

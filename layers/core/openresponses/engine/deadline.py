@@ -11,11 +11,11 @@ DEADLINE_MARGIN = (
 
 def turn_deadline(
     settings: Settings, begun: float, process_deadline: float | None, *, streaming: bool
-) -> float | None:
-    """The earliest of what the process and the settings allow a turn that has `begun` then; None: no end."""
-    limits = [] if process_deadline is None else [process_deadline - DEADLINE_MARGIN]
-    if settings.max_turn_seconds is not None:
-        limits.append(begun + settings.max_turn_seconds)
+) -> float:
+    """The earliest of what the process and the settings allow a turn that has `begun` then."""
+    limits = [begun + settings.max_turn_seconds]
+    if process_deadline is not None:
+        limits.append(process_deadline - DEADLINE_MARGIN)
     if settings.max_json_seconds is not None and not streaming:
         limits.append(begun + settings.max_json_seconds)
-    return min(limits, default=None)
+    return min(limits)

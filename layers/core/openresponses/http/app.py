@@ -10,8 +10,9 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import ASGIApp
+from starlette.websockets import WebSocket
 
 from ..engine.admission import Turns
 from ..engine.faults import as_api_error
@@ -97,7 +98,7 @@ def _routes(gateway: Gateway, background: BackgroundRoutes) -> list[BaseRoute]:
         from .playground import routes as playground_routes
 
         routes += [*playground_routes(), *ExplainRoutes(gateway).routes()]
-    return routes
+    return [*routes, WebSocketRoute("/{path:path}", no_websocket)]
 
 
 # --------------------------------------------------------------------------- errors
@@ -112,6 +113,11 @@ async def on_http_exception(request: Request, error: HTTPException) -> Response:
     code = "method_not_allowed" if error.status_code == 405 else "not_found"
     what = f"{request.method} {request.url.path:.200}"
     return error_response(ApiError(code, f"There is no {what} here."))
+
+
+async def no_websocket(websocket: WebSocket) -> None:
+    error = ApiError("not_found", f"There is no WebSocket at {websocket.url.path:.200} here.")
+    await websocket.send_denial_response(error_response(error))
 
 
 async def on_store_unavailable(request: Request, error: StoreUnavailable) -> Response:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 
+import httptools
 import orjson
 import uvicorn
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..engine.admission import Turns
 from ..protocol.errors import ApiError
+
+HEAD_SECONDS = 30.0  # for a request's line and headers to arrive, from the connection or from their first byte
 
 
 class Server(uvicorn.Server):
@@ -32,8 +35,75 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-class Protocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """uvicorn's, which answers what is no HTTP before any app sees it."""
+class Protocol(HttpToolsProtocol):
+    """uvicorn's, which answers what is no HTTP before any app sees it; a connection on which no request comes is
+    closed."""
+
+    _waiting: asyncio.TimerHandle | None = None
+
+    # ---------------------------------------------------------------- a head that does not end
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._waiting is None:
+            self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_is_there()
+        super().connection_lost(exc)
+
+    def _wait_for_head(self) -> None:
+        self._waiting = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _head_is_there(self) -> None:
+        if self._waiting:
+            self._waiting.cancel()
+            self._waiting = None
+
+    # ---------------------------------------------------------------- offers of another protocol
+
+    def _should_upgrade(self) -> bool:
+        return self.scope["method"] == "GET" and super()._should_upgrade()
+
+    def _ignores_upgrade(self) -> bool:
+        return self.parser.should_upgrade() and not self._should_upgrade()
+
+    def on_headers_complete(self) -> None:
+        self._head_is_there()
+        self.scope["method"] = self.parser.get_method().decode()
+        if not self._ignores_upgrade():
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        if not self._ignores_upgrade():
+            super().on_message_complete()
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.send_400_response("")
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+            else:
+                self._read_on(data[upgrade.args[0] :])
+
+    def _read_on(self, rest: bytes) -> None:
+        """A server may ignore an offer (RFC 9110, section 7.8), as Java's client makes one of HTTP/2 with every
+        request; httptools leaves off behind its head, and takes the body for the other protocol's."""
+        if self.scope["method"] == "CONNECT":
+            self.send_400_response("")
+            return
+        line = b"%b %b HTTP/1.1\r\n" % (self.scope["method"].encode(), self.url)
+        kept = (b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade")
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"".join([line, *kept, b"\r\n", rest]))
 
     def send_400_response(self, msg: str) -> None:
         error = ApiError("invalid_value", "The request cannot be read as HTTP/1.1.")

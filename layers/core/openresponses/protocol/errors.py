@@ -48,6 +48,7 @@ ERRORS: dict[str, ErrorKind] = {
     "previous_response_not_found": NOT_FOUND,
     "conversation_not_found": NOT_FOUND,
     "method_not_allowed": ErrorKind(405, "invalid_request"),
+    "request_timeout": ErrorKind(408, "invalid_request", retryable=True),
     "conflict": ErrorKind(409, "invalid_request"),
     "request_too_large": ErrorKind(413, "invalid_request"),
     "rate_limit_exceeded": ErrorKind(429, "too_many_requests", retryable=True),
