@@ -13,7 +13,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from ..engine.admission import Turns
 from ..protocol.errors import ApiError
 
-HEAD_SECONDS = 30.0  # for a request's line and headers to arrive, from the connection or from their first byte
+HEAD_SECONDS = (
+    30.0  # for a request's line and headers to arrive, from the connection or from their first byte
+)
 
 
 class Server(uvicorn.Server):
