@@ -13,22 +13,10 @@ from openresponses.protocol.errors import ApiError
 from tests.support.gateway import Server
 
 from .chromium import CONTROL, Browser, Page
-from .test_page import ask, ended, send
+from .test_page import ask, ended, item, send, stream
 
 EVIL = "<img src=x onerror=window.harmed=1><script>window.harmed=1</script>"
 KEY = "sk-the-key-of-the-test"
-
-
-def stream(*events: dict[str, Any]) -> str:
-    lines = [json.dumps({"sequence_number": n, **event}) for n, event in enumerate(events)]
-    return "".join(f"data: {line}\n\n" for line in lines) + "data: [DONE]\n\n"
-
-
-def item(n: int, **fields: Any) -> list[dict[str, Any]]:
-    fields = {"id": f"item_{n}{EVIL}", "status": "completed", **fields}
-    return [
-        {"type": f"response.output_item.{e}", "output_index": n, "item": fields} for e in ("added", "done")
-    ]
 
 
 def test_hostile_output_stays_text(page: Page) -> None:
@@ -51,7 +39,7 @@ def test_hostile_output_stays_text(page: Page) -> None:
         {"type": "constructor", "name": EVIL},
         {"type": EVIL, "status": EVIL},
     ]
-    events = [event for n, one in enumerate(output) for event in item(n, **one)]
+    events = [event for n, one in enumerate(output) for event in item(n, **{"id": f"item_{n}{EVIL}", **one})]
     response = {
         "id": f"resp_{EVIL}",
         "status": "completed",

@@ -26,6 +26,20 @@ JS_CLIENTS = ROOT / "tests/clients/js/node_modules"
 DONE = "completed"
 
 
+def stream(*events: dict[str, Any]) -> str:
+    """A stream of a gateway's, for `Page.answer`."""
+    lines = [json.dumps({"sequence_number": n, **event}) for n, event in enumerate(events)]
+    return "".join(f"data: {line}\n\n" for line in lines) + "data: [DONE]\n\n"
+
+
+def item(n: int, **fields: Any) -> list[dict[str, Any]]:
+    """The events of an item that came whole."""
+    fields = {"id": f"item_{n}", "status": "completed", **fields}
+    return [
+        {"type": f"response.output_item.{e}", "output_index": n, "item": fields} for e in ("added", "done")
+    ]
+
+
 def send(page: Page, text: str) -> None:
     page.write("#message", text)
     page.press("Enter", CONTROL)
@@ -37,6 +51,11 @@ def ended(page: Page, turn: int, status: str = DONE) -> None:
         f"document.querySelectorAll('.turn')[{turn}].querySelector('.figures').textContent.includes(' {status}')"
         f" && document.querySelectorAll('.turn')[{turn}].getAttribute('aria-busy') === 'false'"
     )
+
+
+def inspected(page: Page, status: str = DONE) -> None:
+    """Waits until the inspector says so, too: it draws a little later, and what is below its figures moves then."""
+    page.wait(f"document.querySelector('#numbers dd')?.textContent === '{status}'")
 
 
 def ask(page: Page, text: str, turn: int = 0, status: str = DONE) -> None:
@@ -74,7 +93,7 @@ def test_a_turn_appears_as_it_streams(page: Page) -> None:
     )
     assert link == ["https://example.com/page", "noopener noreferrer", "_blank"]
 
-    page.wait("[...document.querySelectorAll('#numbers dd')].some((one) => one.textContent === 'completed')")
+    inspected(page)
     told = figures(page)
     assert re.fullmatch(r"\d+ ms", told["First token"]) and told["Route"] == "echo/echo"
     assert re.fullmatch(r"\d+ in, \d+ out.*", told["Tokens"]) and told["Response"].startswith("resp_")
@@ -159,6 +178,7 @@ def test_a_picture_is_dropped_and_the_copied_curl_runs(page: Page, files: dict[s
     assert "I see an image" in answer(page, 0)
     assert page.texts("#attachments li") == []
 
+    inspected(page)
     page.click("#tab-code")
     page.click("#copy")
     page.wait("document.getElementById('copy').textContent === 'Copied'")
@@ -177,7 +197,7 @@ def test_a_picture_is_dropped_and_the_copied_curl_runs(page: Page, files: dict[s
 def test_parallel_calls_are_answered_together(page: Page) -> None:
     page.write("#tools", json.dumps([{"type": "function", "name": name} for name in ("left", "right")]))
     send(page, "/tool left {}\n/tool right {}")
-    page.wait("document.querySelectorAll('.results textarea').length === 2")
+    page.wait("document.activeElement.closest('.results')?.querySelectorAll('textarea').length === 2")
     page.type("L")
     page.write(".results label:nth-of-type(2) textarea", "R")
     page.press("Enter", CONTROL)
@@ -261,11 +281,53 @@ def test_a_background_response_is_cancelled_at_the_server(page: Page, gateway_ur
     page.press("Escape")
     ended(page, 0, "cancelled")
     assert any(request["url"].endswith("/cancel") for request in page.requests)
-    page.wait("[...document.querySelectorAll('#numbers dd')].some((one) => one.textContent === 'cancelled')")
+    inspected(page, "cancelled")
     stored = httpx.get(f"{gateway_url}/v1/responses/{figures(page)['Response']}", trust_env=False).json()
     assert stored["status"] == "cancelled"
     ask(page, "Hello", 0)  # beside it, as a cancelled one has no successors
     assert "previous_response_id" not in sent(page)[-1]
+
+
+@slow
+def test_fenced_code_stands_apart_and_the_text_is_all_there(page: Page) -> None:
+    said = "Look:\n\n```python\nprint('<b>')\n```\nand\n```\nopen"
+    page.answer(
+        "/v1/responses",
+        content_type="text/event-stream",
+        body=stream(
+            *item(0, type="message", content=[{"type": "output_text", "text": said}]),
+            {"type": "response.completed", "response": {"id": "resp_1", "status": "completed"}},
+        ),
+    )
+    ask(page, "Show me code.")
+    assert page.text(".message .text") == said
+    assert page.texts(".message code") == ["```python\nprint('<b>')\n```\n", "```\nopen"]
+
+
+@slow
+def test_what_came_of_calls_that_ran_elsewhere_is_shown(page: Page) -> None:
+    pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    server: dict[str, Any] = {"type": "mcp_call", "server_label": "handbook", "arguments": "{}"}
+    items: list[dict[str, Any]] = [
+        {**server, "name": "search", "output": '{"pages": 3}'},
+        {**server, "name": "read", "error": {"type": "mcp_tool_execution_error", "content": "no page 9"}},
+        {"type": "code_interpreter_call", "code": "6 * 7", "outputs": [{"type": "logs", "logs": "42"}]},
+    ]
+    partial = {"output_index": 3, "partial_image_b64": pixel}
+    page.answer(
+        "/v1/responses",
+        content_type="text/event-stream",
+        body=stream(
+            *(event for n, one in enumerate(items) for event in item(n, **one)),
+            item(3, type="image_generation_call", status="in_progress")[0],
+            {"type": "response.image_generation_call.partial_image", **partial},
+            {"type": "response.incomplete", "response": {"id": "resp_1", "status": "incomplete"}},
+        ),
+    )
+    ask(page, "Look it up.", status="incomplete")
+    for result, words in zip(page.texts(".call .came"), ('"pages": 3', "no page 9", "42"), strict=True):
+        assert words in result
+    assert page.evaluate("document.querySelector('.image img').naturalWidth") == 1
 
 
 @slow

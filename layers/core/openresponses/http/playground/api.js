@@ -25,6 +25,7 @@ export class Failure extends Error {
     } catch {
       error = null; // not ours: something between us and the gateway
     }
+    if (typeof error !== "object") error = null;
     error ??= { message: text.slice(0, 500) || `HTTP status ${reply.status}` };
     return new Failure(error, reply.status, reply.headers.get("x-request-id"));
   }

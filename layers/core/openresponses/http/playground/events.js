@@ -35,12 +35,19 @@ export class EventList {
   /** There are more events than before. */
   update() {
     const box = this.#box;
+    setText($("no-events"), this.#none());
     $("no-events").hidden = this.#events.length > 0;
     box.hidden = this.#events.length === 0;
     const end = box.scrollHeight - box.scrollTop - box.clientHeight < ROW;
     this.#rows.style.height = `${this.#events.length * ROW}px`;
     if (end && this.#turn?.running && this.#selected < 0) box.scrollTop = box.scrollHeight;
     this.#draw(this.#drawn !== this.#events.length);
+  }
+
+  /** What stands in the list's place. */
+  #none() {
+    if (!this.#turn) return "The events of a turn appear here, each with its time since the request was sent.";
+    return this.#turn.running ? "Waiting for the first event." : "No events: the turn ended before its stream began.";
   }
 
   get #events() {

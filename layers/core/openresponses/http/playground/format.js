@@ -6,15 +6,18 @@ export const milliseconds = (ms) => (ms < 9999.5 ? `${whole.format(Math.round(ms
 export const count = (n) => whole.format(n);
 export const size = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} KB` : `${(bytes / 1e6).toFixed(1)} MB`);
 
-/** The figures of a turn, in order: [name, value]. What is not known is left out. */
+/** The figures of a turn, in order: [name, value]. What is not known is left out; what is to come has its place. */
 export function figures(turn) {
   const rows = [["Status", turn.failure?.code ? `${turn.status} (${turn.failure.code})` : statusOf(turn)]];
+  const since = (name, at) => {
+    if (at !== null || turn.running) rows.push([name, at === null ? "…" : milliseconds(at - turn.sentAt)]);
+  };
   const route = turn.headers.get("x-openresponses-route");
   if (route) rows.push(["Route", route]);
-  if (turn.firstTokenAt !== null) rows.push(["First token", milliseconds(turn.firstTokenAt - turn.sentAt)]);
-  if (turn.endedAt !== null) rows.push(["Total", milliseconds(turn.endedAt - turn.sentAt)]);
+  since("First token", turn.firstTokenAt);
+  since("Total", turn.endedAt);
   const usage = turn.response?.usage;
-  if (usage) rows.push(["Tokens", tokens(usage)]);
+  if (usage || turn.running) rows.push(["Tokens", usage ? tokens(usage) : "…"]);
   const cost = costOf(turn);
   if (cost !== null) rows.push(["Cost", dollars(cost)]);
   const ignored = turn.headers.get("x-openresponses-ignored");

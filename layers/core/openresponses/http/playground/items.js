@@ -4,6 +4,28 @@ import { h, indented, link, pretty, setText } from "./dom.js";
 
 const paragraph = (kind) => h("div", { class: kind, dir: "auto" });
 
+// Code between fences, the last of which may be still to come.
+const FENCED = /^ {0,3}```[^\n]*\n(?:[^]*?^ {0,3}```[ \t]*(?:\n|(?![^]))|[^]*)/gm;
+
+/** Shows a text as it is, each piece of fenced code in an element of its own. */
+function setProse(element, text) {
+  const pieces = [];
+  let end = 0;
+  for (const { index, 0: code } of text.matchAll(FENCED)) {
+    if (index > end) pieces.push(["span", text.slice(end, index)]);
+    pieces.push(["code", code]);
+    end = index + code.length;
+  }
+  if (end < text.length || !pieces.length) pieces.push(["span", text.slice(end)]);
+  pieces.forEach(([tag, said], n) => {
+    const known = element.children[n];
+    const node = known?.localName === tag ? known : h(tag);
+    if (node !== known) known ? known.replaceWith(node) : element.append(node);
+    setText(node, said);
+  });
+  while (element.childElementCount > pieces.length) element.lastElementChild.remove();
+}
+
 function message() {
   const element = h("div", { class: "item message" });
   const texts = [];
@@ -12,7 +34,7 @@ function message() {
   const update = (item) => {
     (item.content ?? []).forEach((part, n) => {
       texts[n] ??= element.insertBefore(paragraph(part.type === "refusal" ? "refusal" : "text"), sources);
-      setText(texts[n], part.text ?? part.refusal ?? "");
+      setProse(texts[n], String(part.text ?? part.refusal ?? ""));
     });
     const cited = (item.content ?? []).flatMap((part) => part.annotations ?? []).filter(Boolean);
     if (JSON.stringify(cited) === shown) return;
@@ -41,35 +63,52 @@ function reasoning() {
   return { element, update };
 }
 
-/** A call: its name, and what it was called with. */
-const call = (kind, field, nameOf = (item) => item.name) => () => {
+const block = (label) => h("pre", { class: "given", tabindex: "0", "aria-label": label });
+
+/** A call: its name, what it was called with and, where it ran elsewhere, what came of it. */
+const call = (kind, field, nameOf = (item) => item.name, resultOf = () => null) => () => {
   const name = h("bdi", { class: "name" });
-  const given = h("pre", { class: "given", tabindex: "0", "aria-label": "Arguments" });
-  const element = h("div", { class: "item call" }, h("div", {}, h("span", { class: "kind" }, kind), " ", name), given);
+  const given = block("Arguments");
+  const result = block("Result");
+  const came = h("div", { class: "came" }, h("span", { class: "kind" }, "result"), result);
+  const element = h("div", { class: "item call" }, h("div", {}, h("span", { class: "kind" }, kind), " ", name), given, came);
   const update = (item) => {
     setText(name, String(nameOf(item) ?? ""));
     const text = String(item[field] ?? "");
     setText(given, item.status === "in_progress" ? text : indented(text));
     given.hidden = text === "";
+    setText(result, textOf(resultOf(item)));
+    came.hidden = result.textContent === "";
   };
   return { element, update };
 };
 
+const textOf = (value) => (typeof value === "string" ? indented(value) : value == null ? "" : pretty(value));
+
+/** What a code interpreter printed; images that it made stand there as their addresses. */
+const printed = ({ outputs }) => (Array.isArray(outputs) ? outputs.map((one) => one?.logs ?? one?.url ?? pretty(one)).join("\n") : null);
+
 function output() {
-  const text = h("pre", { class: "given", tabindex: "0", "aria-label": "Result" });
+  const text = block("Result");
   const element = h("div", { class: "item result" }, h("span", { class: "kind" }, "result"), text);
-  const update = (item) => setText(text, typeof item.output === "string" ? indented(item.output) : pretty(item.output));
+  const update = (item) => setText(text, textOf(item.output));
   return { element, update };
 }
 
+/** An image that the model makes; until it is whole, what there is of it. */
 function image() {
   const status = h("span", { class: "kind" });
-  const element = h("div", { class: "item image" }, status);
+  const picture = h("img", { alt: "Generated image", hidden: true });
+  const element = h("div", { class: "item image" }, status, picture);
+  let shown = null;
   const update = (item) => {
     setText(status, `image: ${String(item.status ?? "").replace("_", " ")}`);
-    if (!/^[A-Za-z0-9+/=]+$/.test(item.result ?? "") || element.querySelector("img")) return;
+    const made = item.result || item.partial;
+    if (made === shown || !/^[A-Za-z0-9+/=]+$/.test(made ?? "")) return;
+    shown = made;
     const format = /^(png|jpeg|webp)$/.test(item.output_format) ? item.output_format : "png";
-    element.append(h("img", { src: `data:image/${format};base64,${item.result}`, alt: "Generated image" }));
+    picture.src = `data:image/${format};base64,${made}`;
+    picture.hidden = false;
   };
   return { element, update };
 }
@@ -80,7 +119,7 @@ function other() {
   const text = h("pre", { tabindex: "0", "aria-label": "The item" });
   const element = h("details", { class: "item other" }, title, text);
   const update = (item) => {
-    setText(title, [item.type, item.status].filter(Boolean).join(": ").replaceAll("_", " "));
+    setText(title, [item.type, item.server_label ?? item.name, item.status].filter(Boolean).join(": ").replaceAll("_", " "));
     setText(text, pretty(item));
   };
   return { element, update };
@@ -91,10 +130,10 @@ const VIEWS = {
   reasoning,
   function_call: call("calls", "arguments"),
   custom_tool_call: call("calls", "input"),
-  mcp_call: call("MCP", "arguments", (item) => `${item.server_label}: ${item.name}`),
+  mcp_call: call("MCP", "arguments", (item) => `${item.server_label}: ${item.name}`, (item) => item.error ?? item.output),
   mcp_approval_request: call("asks to call", "arguments", (item) => `${item.server_label}: ${item.name}`),
   web_search_call: call("searches", "", (item) => item.action?.query ?? item.action?.url ?? item.status),
-  code_interpreter_call: call("runs", "code", () => "code"),
+  code_interpreter_call: call("runs", "code", () => "code", printed),
   image_generation_call: image,
   function_call_output: output,
   custom_tool_call_output: output,

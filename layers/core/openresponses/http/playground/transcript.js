@@ -115,7 +115,7 @@ class TurnView {
       this.#answer,
       this.#waiting,
       this.#error,
-      h("footer", {}, this.#foot, this.#branch, inspect),
+      h("footer", {}, this.#foot, h("div", { class: "actions" }, this.#branch, inspect)),
     );
   }
 

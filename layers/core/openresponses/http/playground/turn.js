@@ -50,6 +50,9 @@ const CHANGES = {
   "response.custom_tool_call_input.done": setTo("input"),
   "response.code_interpreter_call_code.delta": appended("code"),
   "response.code_interpreter_call_code.done": setTo("code"),
+  "response.image_generation_call.partial_image": (item, event) => {
+    item.partial = event.partial_image_b64;
+  },
 };
 
 // Items that wait for the client, and what answers them: the type of the answer's item, and how a text becomes one.
