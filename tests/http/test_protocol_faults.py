@@ -6,6 +6,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from email.utils import formatdate
 
 import httpx
@@ -112,6 +114,24 @@ def test_a_redirect_is_not_the_clients_fault(
     assert (told.status, told.error["code"]) == (502, "provider_error")
 
 
+HALVES = {
+    rb"Hello\ud83d": "Hello\ufffd",
+    rb"Hello\uDE00!": "Hello\ufffd!",
+    rb"\ud83dHello": "\ufffdHello",
+    rb"\ud83dHello\ud83d\ude00": "\ufffdHello\U0001f600",
+    rb"\ud83dHello\\ud83d": "\ufffdHello\\ud83d",
+    rb"Hello\\\ud83d": "Hello\\\ufffd",
+}
+
+
+@pytest.mark.parametrize("sent", HALVES)
+def test_half_of_a_surrogate_pair(gateway: Gateway, sent: bytes) -> None:
+    answer = says("chat", TEXT)
+    gateway.scenario(Answer(answer.body.replace(b"Hello", sent), content_type=SSE))
+    told = gateway.ask({"model": MODELS["chat"], "input": "hi"}, stream=True)
+    assert told.text == TEXT.replace("Hello", HALVES[sent])
+
+
 RETRY_AFTER = [
     pytest.param("inf", range(1, 2), id="no number"),
     pytest.param("1e999", range(1, 2), id="no end"),
@@ -144,10 +164,10 @@ def fresh(provider: Provider, http: httpx.Client) -> Iterator[Gateway]:
 def test_a_provider_that_hangs_up_each_time_is_asked_again_once(fresh: Gateway) -> None:
     """A socket from the pool may be stale, and is replaced; a fresh one that dies is a failure, however much was
     answered before it."""
-    good = says("chat", TEXT)
-    fresh.scenario(good)
-    for _ in range(20):
-        assert fresh.ask({"model": MODELS["chat"], "input": "hi"}).text == TEXT
+    fresh.scenario(replace(says("chat", TEXT), delay=0.1))
+    request = {"model": MODELS["chat"], "input": "hi"}
+    with ThreadPoolExecutor(5) as pool:
+        assert all(told.text == TEXT for told in pool.map(fresh.ask, [request] * 5))
     scenario = fresh.scenario(Answer(raw=True, pieces=[]))
-    assert fresh.ask({"model": MODELS["chat"], "input": "hi"}).error["code"] == "provider_unavailable"
+    assert fresh.ask(request).error["code"] == "provider_unavailable"
     assert len(scenario.requests) <= 2

@@ -102,21 +102,23 @@ class Upstream:
     async def post(self, endpoint: Endpoint, request: UpstreamRequest) -> Answer:
         """Sends the request; returns when the provider's headers are there.
 
-        A socket that went stale in the pool (a frozen function, a provider that closed it) is replaced, silently.
+        A socket that went stale in the pool (a frozen function, a provider that closed it) is replaced, silently, once.
         Raises httpx.TransportError.
         """
         message = self._message(endpoint, request)
         if endpoint.signer:
             await endpoint.signer.sign(message)
         base_url = endpoint.base_url
+        replaced = False
         while True:
             pooled = self._waiting[base_url] > 0
             self._waiting[base_url] -= pooled
             try:
                 response = await self._send(message)
             except httpx.TransportError as error:
-                if not (pooled and _was_open(error)):
+                if replaced or not (pooled and _was_open(error)):
                     raise
+                replaced = True
             else:
                 return Answer(response, lambda: self._waiting.update((base_url,)))
 

@@ -5,6 +5,7 @@ Source: the HTML standard, "Server-sent events", section 9.2.6 (line ends CR, LF
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 import orjson
@@ -55,7 +56,7 @@ class SseDecoder:
         self._rest = rest + half
         self._held_bytes = 0
         self._check(len(rest))
-        return [frame for block in blocks if (frame := read_event(block))]
+        return [frame for block in blocks if block and (frame := read_event(block))]
 
     def _has_empty_line(self, chunk: bytes) -> bool:
         """Whether an event may end in this chunk: two line ends follow each other, CRLF being one."""
@@ -166,9 +167,19 @@ def decoder_for(framing: str, content_type: str, first: bytes) -> Decoder:
     return WholeDecoder() if start in (b"{", b"[", b"<") else SseDecoder()
 
 
+# Escapes: of a backslash, of a whole surrogate pair, and of half of one.
+ESCAPES = re.compile(rb"(\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)|\\u[dD][89a-fA-F]..")
+
+
 def parse(data: bytes) -> object:
-    """The JSON in a frame; raises ValueError if it is none, or nested so deeply that no event could hold it."""
-    value: object = orjson.loads(data)
+    """The JSON in a frame; raises ValueError if it is none, or nested so deeply that no event could hold it.
+
+    Half of a surrogate pair, which no UTF-8 can carry, is read as U+FFFD: backends cut texts between the two.
+    """
+    try:
+        value: object = orjson.loads(data)
+    except ValueError:
+        value = orjson.loads(ESCAPES.sub(lambda escape: escape[1] or b"\\ufffd", data))
     if too_deep(data, value):
         raise ValueError("nested too deeply")
     return value
