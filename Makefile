@@ -13,6 +13,8 @@ ENGINE ?= docker
 # Which Python makes the environment; empty: the first of python3, python3.14 … python3.11 that is 3.11 or later.
 PYTHON ?=
 export PYTHON
+# Some containers ask for no byte code: then each process that a test starts would compile the gateway anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 # Where `make build` writes its bill of materials.
 SBOM ?= .aws-sam/build/sbom.cdx.json

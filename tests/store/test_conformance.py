@@ -53,7 +53,7 @@ async def test_a_turn_comes_back_as_it_was(store: Store) -> None:
 
 @pytest.mark.parametrize("text", ["easily compressed ", None], ids=["repeated", "random"])
 async def test_a_turn_of_2_mb(store: Store, text: str | None) -> None:
-    noise = base64.b85encode(random.Random(7).randbytes(1_600_000)).decode()
+    noise = base64.b64encode(random.Random(7).randbytes(1_600_000)).decode()
     first = turn(words=Words(user="x" * 3, model=(text * 120_000 if text else noise)[:2_000_000]))
     await store.put(TENANT, first)
     second = turn(first.id)
