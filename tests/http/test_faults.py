@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from itertools import chain, repeat
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -253,7 +254,8 @@ def test_a_turn_ends_itself_at_its_time_limit(provider: Provider, http: httpx.Cl
     server = Server(environment(provider.url), max_turn_seconds=0.8).start()
     try:
         gateway = Gateway(server.url, provider, http)
-        scenario = gateway.scenario(Answer(pieces=pieces(whole(), 4), content_type=SSE, ending="hang"))
+        dripping = chain(pieces(whole(), 4), repeat(b" ", 200))  # never silent, never at its end
+        scenario = gateway.scenario(Answer(pieces=dripping, pause=0.02, content_type=SSE, ending="hang"))
         told = gateway.ask({"model": ANTHROPIC, "input": "hi"}, stream=stream)
         assert told.response["status"] == "incomplete"
         assert told.response["incomplete_details"] == {"reason": "time_limit"}

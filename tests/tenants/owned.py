@@ -14,6 +14,7 @@ Json = dict[str, Any]
 TEXT = "the words of the first tenant"
 LONG = {"model": "echo", "input": "/slow 1\nthe words of the first tenant", "background": True}
 KEY = "an idempotency key"
+MCP = {"type": "mcp", "server_label": "s", "server_url": "https://example.com/mcp"}  # and is not asked
 # What an id of ours looks like in a body.
 ID = re.compile(r"\b[a-z]+_[0-9a-f]{32}(_i?\d+)?\b")
 
@@ -97,9 +98,25 @@ def _ways_to_refer(path: str) -> list[Probe]:
         return body(input=[{"role": "user", "content": "x"}, {"type": "item_reference", "id": wanted}])
 
     streams = [{}, {"stream": True}] if path == "/v1/responses" else [{}]
-    ways: list[Callable[[str], Json]] = [lambda wanted: body(previous_response_id=wanted), reference]
-    if path != "/v1/responses/compact":  # where it is ignored
-        ways += [lambda wanted: body(conversation=wanted), lambda wanted: body(conversation={"id": wanted})]
+
+    def approval(wanted: str) -> Json:
+        said = {"type": "mcp_approval_response", "approval_request_id": wanted, "approve": True}
+        return body(input=[said], tools=[MCP])
+
+    def output(wanted: str) -> Json:
+        return body(input=[{"type": "function_call_output", "call_id": wanted, "output": "x"}])
+
+    ways: list[Callable[[str], Json]] = [
+        lambda wanted: body(previous_response_id=wanted),
+        reference,
+        output,
+    ]
+    if path != "/v1/responses/compact":  # where they are ignored
+        ways += [
+            approval,
+            lambda wanted: body(conversation=wanted),
+            lambda wanted: body(conversation={"id": wanted}),
+        ]
     return [
         _post(path, lambda wanted, way=way, more=more: {**way(wanted), **more})  # type: ignore[misc]
         for way in ways
@@ -117,6 +134,7 @@ PROBES: dict[tuple[str, str], list[Probe]] = {
                                                "previous_response_id": wanted}),
     ],
     ("WEBSOCKET", "/v1/responses"): [],  # test_over_a_websocket
+    ("WEBSOCKET", "/{path:path}"): [],
     ("POST", "/v1/responses/compact"): _ways_to_refer("/v1/responses/compact"),
     ("POST", "/v1/responses/input_tokens"): _ways_to_refer("/v1/responses/input_tokens"),
     ("GET", "/v1/responses/{response_id}"): [
