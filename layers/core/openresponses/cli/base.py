@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
@@ -12,6 +15,7 @@ import click
 
 from .. import __version__
 from ..settings import POSITIVE, SettingsError
+from ..tenants import EXPECTED, TENANT
 
 PROGRAM = "openresponses"
 COMPLETION_VARIABLE = "_OPENRESPONSES_COMPLETE"  # set by the shell that wants to complete
@@ -45,6 +49,7 @@ def root(commands: Mapping[str, str]) -> click.Group:
 
 def run(commands: Mapping[str, str], arguments: Sequence[str]) -> int:
     """Runs what the arguments say; the exit code."""
+    _settle_streams()
     try:
         code = root(commands).main(
             list(arguments), PROGRAM, complete_var=COMPLETION_VARIABLE, standalone_mode=False
@@ -60,11 +65,32 @@ def run(commands: Mapping[str, str], arguments: Sequence[str]) -> int:
         return _told(str(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
+    except UnicodeEncodeError:
+        return _told("what was given is not text in UTF-8", USAGE)
+    except OSError as error:
+        _give_up_output()
+        return _told(": ".join(filter(None, (error.filename, error.strerror or str(error)))), FAILED)
     except Exception as error:
         if type(error).__module__.partition(".")[0] != "botocore":
             raise
         return _told(f"AWS: {' '.join(str(error).split())}", FAILED)
     return code if isinstance(code, int) else 0
+
+
+def _settle_streams() -> None:
+    """What a caller has closed is nowhere; a letter that a terminal does not have is shown as a question mark."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _give_up_output() -> None:
+    """What is still to be written may not fail again when the process ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _told(message: str, code: int) -> int:
@@ -75,6 +101,8 @@ def _told(message: str, code: int) -> int:
 def _what_was_wrong(error: click.ClickException) -> str:
     """click's words in one line, with the way to the help."""
     words = " ".join(error.format_message().split())
+    if words[-1] not in ".!?)":
+        words += "."
     context = getattr(error, "ctx", None)
     return f"{words} See: {context.command_path} --help" if context else words
 
@@ -159,3 +187,17 @@ class Positive(click.ParamType[float]):
 
 
 POSITIVE_NUMBER = Positive()
+
+
+class Tenant(click.ParamType[str]):
+    """A tenant's name."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not TENANT.fullmatch(str(value)):
+            self.fail(f"{EXPECTED}, not {value!r}.", param, ctx)
+        return str(value)
+
+
+TENANT_NAME = Tenant()

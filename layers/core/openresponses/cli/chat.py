@@ -10,7 +10,7 @@ import click
 from .answer import CALLS, Answer, reason_of
 from .ask import ECHO, model_option
 from .attachments import file_part, image_part, message, read_tools
-from .base import CommandError, command
+from .base import FAILED, CommandError, RequestFailed, command
 from .gateway import Gateway, Json, Target, gateway_options, with_gateway
 from .input import Input, Interrupts, Left
 from .terminal import write
@@ -32,14 +32,17 @@ WELCOME = "{model}. /help lists the commands, Ctrl-C cancels an answer, Ctrl-D o
 @gateway_options
 def chat(
     target: Target, model: str | None, instructions: str | None, tools: str | None, previous: str | None
-) -> None:
+) -> int:
     """Talk with a model. Lines that begin with / are commands; a line of // begins with one /."""
     offered = read_tools(tools) if tools else []
 
-    async def work(gateway: Gateway) -> None:
-        await Chat(gateway, model or ECHO, instructions, offered, previous).run()
+    async def work(gateway: Gateway) -> int:
+        talk = Chat(gateway, model or ECHO, instructions, offered, previous)
+        await talk.run()
+        return FAILED if talk.has_failed and not talk.input.is_person else 0
 
-    with_gateway(target, work)
+    code: int = with_gateway(target, work)
+    return code
 
 
 class Chat:
@@ -62,6 +65,7 @@ class Chat:
         self.began_at = previous
         self.input = Input([f"/{name}" for name in COMMANDS])
         self.interrupts = Interrupts()
+        self.has_failed = False  # a turn, not a line that was written wrongly
 
     @property
     def previous(self) -> str | None:
@@ -87,6 +91,7 @@ class Chat:
                 else:
                     await self._turn(line.removeprefix("/") if line.startswith("//") else line)
             except CommandError as error:
+                self.has_failed |= isinstance(error, RequestFailed)
                 write(f"{error}\n", "red")
 
     # ---------------------------------------------------------------- a turn

@@ -25,22 +25,23 @@ STYLES = {"mapped": "green", "ignored": "yellow", "refused": "red", "unknown": "
 @click.option("--json", "as_json", is_flag=True, help="Print the explanation as JSON, with its texts whole.")
 @gateway_options
 def explain(target: Target, request: str, model: str | None, as_json: bool) -> int:
-    """Show the provider request that a request would become, and where each of its fields went. Nothing is sent, and
-    no key and no server is needed."""
+    """Show what a request becomes with its provider. The provider's request is printed, and where each field went.
+    Nothing is sent, and no key and no server is needed."""
     body = read_json(request)
     if not isinstance(body, dict):
         raise CommandError("a request is a JSON object, as POST /v1/responses takes it")
     body |= {"model": model} if model else {}
 
     async def work(gateway: Gateway) -> Json:
-        return await gateway.explain(body)
+        told = await gateway.explain(body)
+        if as_json:
+            print(json.dumps(told, indent=2, ensure_ascii=False))
+        else:
+            show(told)
+        return told
 
     told = with_gateway(target, work, server=False)
-    if as_json:
-        print(json.dumps(told, indent=2, ensure_ascii=False))
-    else:
-        show(told)
-    return FAILED if told["error"] else 0
+    return FAILED if told.get("error") else 0
 
 
 def show(told: Json) -> None:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 import click
 
@@ -42,11 +43,21 @@ class Target(NamedTuple):
         environ, by_option = local.environment(), url is not None
         url = url or environ.get("OPENRESPONSES_URL")
         if url is not None:
-            if not url.startswith(("http://", "https://")):
+            if not _is_address(url):
                 raise CommandError(f"--url is an address like {LOCAL_URL}, not {url!r}")
             url = url.rstrip("/")
             url = url if url.endswith("/v1") else f"{url}/v1"
         return cls(url, key or environ.get("OPENRESPONSES_API_KEY"), by_option)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port  # ValueError beyond 65535
+    except ValueError:
+        return False
+    known = parts.scheme in ("http", "https") and parts.hostname
+    return bool(known) and port != 0 and not parts.query and not parts.fragment
 
 
 def gateway_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -100,6 +111,8 @@ class Gateway:
                 if reply.status_code != 200:
                     await reply.aread()
                     raise self._failed(reply)
+                if not reply.headers.get("content-type", "").startswith("text/event-stream"):
+                    raise self._stranger("no event stream")
                 async for chunk in reply.aiter_raw():
                     for _, data in decoder.feed(chunk):
                         if data != DONE:
@@ -107,7 +120,7 @@ class Gateway:
         except httpx.HTTPError as error:
             raise self._unreachable(error) from None
         except (FrameError, orjson.JSONDecodeError):
-            raise RequestFailed(f"{self.name} sent no event stream: is it this gateway?") from None
+            raise self._stranger("no event stream") from None
 
     async def _json(self, method: str, path: str, body: Json | None = None) -> Json:
         import httpx
@@ -116,11 +129,13 @@ class Gateway:
             reply = await self._client.request(method, path, json=body)
             if reply.status_code != 200:
                 raise self._failed(reply)
-            found: Json = reply.json()
+            found = reply.json()
         except httpx.HTTPError as error:
             raise self._unreachable(error) from None
         except ValueError:
-            raise RequestFailed(f"{self.name} sent no JSON: is it this gateway?") from None
+            raise self._stranger("no JSON") from None
+        if not isinstance(found, dict):
+            raise self._stranger("no JSON object")
         return found
 
     # ---------------------------------------------------------------- what went wrong, in a line
@@ -136,14 +151,15 @@ class Gateway:
 
     def _failed(self, reply: httpx.Response) -> RequestFailed:
         try:
-            error = reply.json()["error"]
-            return failure(error, self.name)
-        except (ValueError, LookupError, TypeError):
+            return failure(reply.json()["error"], self.name)
+        except (ValueError, LookupError, TypeError, AttributeError):
             if reply.status_code in (401, 403):
                 return failure({"code": "invalid_api_key"}, self.name)
-            return RequestFailed(
-                f"{self.name} answered HTTP {reply.status_code}: is it this gateway's address?"
-            )
+            next_step = "try again" if reply.status_code >= 500 else "is it this gateway's address?"
+            return RequestFailed(f"{self.name} answered HTTP {reply.status_code}: {next_step}")
+
+    def _stranger(self, what: str) -> RequestFailed:
+        return RequestFailed(f"{self.name} sent {what}: is it this gateway?")
 
 
 def failure(error: Json, name: str) -> RequestFailed:
@@ -216,4 +232,13 @@ def with_gateway(target: Target, work: Callable[[Gateway], Awaitable[Any]], *, s
         async with connected(target, server=server) as gateway:
             return await work(gateway)
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    except (LookupError, TypeError, AttributeError) as error:
+        if target.url is None:
+            raise
+        # Somebody else's server, or another version of this one: what it says has not the shape of ours.
+        told = f"{type(error).__name__}: {error}"
+        raise RequestFailed(
+            f"{target.url} said what makes no sense here ({told}): is it this gateway?"
+        ) from error

@@ -25,7 +25,7 @@ class Input:
 
     def __init__(self, completed: Sequence[str]) -> None:
         self._completed = completed
-        self._is_person = sys.stdin.isatty()
+        self.is_person = sys.stdin.isatty()
         self._session: Any = None
 
     async def line(self, prompt: str, *, of_call: bool = False) -> str:
@@ -35,7 +35,7 @@ class Input:
             try:
                 return await self._read(prompt)
             except EOFError:
-                if self._is_person:
+                if self.is_person:
                     write("\n")
                 raise Left from None
             except KeyboardInterrupt:
@@ -44,7 +44,7 @@ class Input:
                 write(HINT, "dim")
 
     async def _read(self, prompt: str) -> str:
-        if not self._is_person:
+        if not self.is_person:
             line = sys.stdin.readline()
             if not line:
                 raise EOFError

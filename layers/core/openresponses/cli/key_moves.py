@@ -10,7 +10,7 @@ from typing import Any
 import click
 import orjson
 
-from .base import CommandError, command
+from .base import TENANT_NAME, CommandError, command
 from .place import Place, find, place_options
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -30,7 +30,7 @@ class Duration(click.ParamType[float]):
 
 @command(examples=["openresponses keys rotate 1f2e3d4c --tenant acme --overlap 7d"])
 @click.argument("id")
-@click.option("--tenant", required=True, help="Whose key it is.")
+@click.option("--tenant", type=TENANT_NAME, required=True, help="Whose key it is.")
 @click.option(
     "--overlap",
     type=Duration(),
@@ -40,8 +40,8 @@ class Duration(click.ParamType[float]):
 )
 @place_options
 def rotate(place: Place, id: str, tenant: str, overlap: float) -> None:
-    """Make a key in place of another: of the same tenant, owner and name, with the same limits and length of life. It
-    is shown once; the other, named by its id or the first 8 characters, ends after the overlap."""
+    """Make a key in place of another. It has the same tenant, owner, name, limits and length of life, and is shown
+    once; the other, named by its id or its first 8 characters, ends after the overlap."""
     found = find(place)
     if (rotated := found.keys.rotate(tenant, id, overlap)) is None:
         raise CommandError(f"{tenant} has not exactly one valid key whose id begins with {id!r} (8 or more).")
@@ -53,10 +53,10 @@ def rotate(place: Place, id: str, tenant: str, overlap: float) -> None:
 
 
 @command(examples=["openresponses keys export --tenant acme --store history.db > keys.jsonl"])
-@click.option("--tenant", required=True, help="Whose keys.")
+@click.option("--tenant", type=TENANT_NAME, required=True, help="Whose keys.")
 @place_options
 def export(place: Place, tenant: str) -> None:
-    """A tenant's keys as JSON lines for `keys import`: their SHA-256, never the keys."""
+    """Print a tenant's keys for `keys import`. JSON lines, with their SHA-256, never the keys."""
     from ..store.key_file import as_row
 
     for key in find(place).keys.list(tenant):
@@ -72,9 +72,9 @@ def export(place: Place, tenant: str) -> None:
 @click.argument("file", type=click.File(encoding="utf-8", errors="replace"))
 @place_options
 def import_(place: Place, file: Any) -> None:
-    """Take over keys that were made elsewhere, from a file of JSON lines, a JSON list or CSV, or from -. The fields are
-    sha256 (or key), tenant, name, owner, issued_at, expires_at, disabled, limits. All are checked before one is
-    written; a key that is there already stays as it is. No key is printed."""
+    """Take over keys that were made elsewhere. FILE has JSON lines, a JSON list or CSV; - is standard input. The
+    fields are sha256 (or key), tenant, name, owner, issued_at, expires_at, disabled, limits. All are checked before one
+    is written; a key that is there already stays as it is. No key is printed."""
     from ..store.key_file import BadKeyFile, read_keys
     from ..store.keys import KeyConflict
 

@@ -10,11 +10,12 @@ from typing import Any
 import click
 
 from . import key_moves
-from .base import POSITIVE_NUMBER, CommandError, group
+from .base import POSITIVE_NUMBER, TENANT_NAME, CommandError, group
 from .place import Place, find, place_options
+from .terminal import note
 
 
-@group("Keys of those who use the gateway.")
+@group("API keys: create, list, rotate, revoke, move.")
 def keys() -> None: ...
 
 
@@ -33,7 +34,7 @@ for name, moving in (
         "openresponses keys create --tenant acme --store history.db",
     ],
 )
-@click.option("--tenant", required=True, help="Whose key it is: a-z, 0-9 and -.")
+@click.option("--tenant", type=TENANT_NAME, required=True, help="Whose key it is: a-z, 0-9 and -.")
 @click.option("--name", default="", help="What it is for.")
 @click.option("--owner", default="", help="Who answers for it: a person or a team.")
 @click.option("--days", type=POSITIVE_NUMBER, help="How long it is valid. [default: for ever]")
@@ -89,11 +90,14 @@ def limits_of(options: dict[str, Any]) -> dict[str, Any]:
 
 
 @keys.command("list", examples=["openresponses keys list --tenant acme"])
-@click.option("--tenant", required=True, help="Whose keys.")
+@click.option("--tenant", type=TENANT_NAME, required=True, help="Whose keys.")
 @place_options
 def list_keys(place: Place, tenant: str) -> None:
-    """A tenant's keys, by their ids: when they were made, end and were last used, by whom and for what."""
-    for key in find(place).keys.list(tenant):
+    """List a tenant's keys. Each by its id: when it was made, ends and was last used; owner, name, limits."""
+    found = find(place).keys.list(tenant)
+    if not found:
+        note(f"{tenant} has no keys.")
+    for key in found:
         told = [
             key.short_id,
             _day(key.issued_at),
@@ -108,11 +112,11 @@ def list_keys(place: Place, tenant: str) -> None:
 
 
 @keys.command("revoke", examples=["openresponses keys revoke --tenant acme 1f2e3d4c"])
-@click.option("--tenant", required=True, help="Whose key it is.")
+@click.option("--tenant", type=TENANT_NAME, required=True, help="Whose key it is.")
 @click.argument("id")
 @place_options
 def revoke_key(place: Place, tenant: str, id: str) -> None:
-    """End the key with this id, or with these first 8 characters of it; on AWS, caches know it 300 s longer."""
+    """End a key, named by its id or its first 8 characters. On AWS, caches know it 300 s longer."""
     found = find(place)
     if not found.keys.revoke(tenant, id):
         raise CommandError(f"{tenant} has not exactly one key whose id begins with {id!r} (8 or more).")

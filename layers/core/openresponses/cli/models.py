@@ -20,7 +20,7 @@ STYLES = {"yes": "green"}
 @click.option("--json", "as_json", is_flag=True, help="Print the list as the gateway gives it.")
 @gateway_options
 def models(target: Target, as_json: bool) -> None:
-    """List the models of the providers that are configured, and the providers that are not."""
+    """List the models that work here. The other providers stand below, with what they need."""
 
     async def work(gateway: Gateway) -> None:
         found = await gateway.get("models")

@@ -144,7 +144,8 @@ def find_stack(given: Place) -> Stack:
         (stack,) = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     except (BotoCoreError, ClientError) as error:
         hint = "" if given.stack else "; name one with --stack, or a local history with --store"
-        raise CommandError(f"the stack {name!r} cannot be found: {error}{hint}") from None
+        said = str(error).rstrip(".")
+        raise CommandError(f"the stack {name!r} cannot be found: {said}{hint}") from None
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
     if missing := {"TableName", "ProviderSecretArn"} - set(outputs):
         raise CommandError(

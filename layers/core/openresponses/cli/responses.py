@@ -13,17 +13,20 @@ from urllib.parse import quote
 import click
 import orjson
 
-from .base import CommandError, group
+from .base import TENANT_NAME, CommandError, group
 from .gateway import Gateway, Target, gateway_options, with_gateway
 from .history import History, as_json, on_history, records
 from .place import Place, or_local, place_options
+from .terminal import note
 
 
-@group("Stored responses.")
+@group("Stored responses: list, show, delete.")
 def responses() -> None: ...
 
 
-tenant_option = click.option("--tenant", default="default", show_default=True, help="Whose they are.")
+tenant_option = click.option(
+    "--tenant", type=TENANT_NAME, default="default", show_default=True, help="Whose they are."
+)
 
 
 @responses.command(
@@ -34,7 +37,7 @@ tenant_option = click.option("--tenant", default="default", show_default=True, h
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many.")
 @place_options
 def list_responses(place: Place, tenant: str, limit: int) -> None:
-    """A tenant's responses, newest first. For operators: the API has no list of responses, so there is no --url."""
+    """List a tenant's responses, newest first. For operators: the API has no list of responses, hence no --url."""
 
     async def work(history: History) -> None:
         shown = 0
@@ -44,6 +47,8 @@ def list_responses(place: Place, tenant: str, limit: int) -> None:
             shown += 1
             if shown == limit:
                 break
+        if not shown:
+            note(f"{tenant} has no responses.")
 
     on_history(or_local(place), work)
 
@@ -60,7 +65,7 @@ def list_responses(place: Place, tenant: str, limit: int) -> None:
 @place_options
 @gateway_options
 def show_response(target: Target, place: Place, tenant: str, id: str) -> None:
-    """A response and its input items, as JSON."""
+    """Print a response and its input items, as JSON."""
     if by_url(target, place):
         with_gateway(target, lambda gateway: _show(gateway, id))
         return

@@ -1,9 +1,11 @@
-"""`openresponses secrets …`: keys of providers. A key is asked for at the terminal, never echoed, never an argument."""
+"""`openresponses secrets …`: keys of providers. A key is asked for at the terminal, or comes through a pipe; it is
+never echoed, and never an argument."""
 
 from __future__ import annotations
 
 import asyncio
 import getpass
+import sys
 
 import click
 
@@ -12,19 +14,26 @@ from .place import Place, find, place_options
 from .terminal import progress
 
 
-@group("Keys of providers.")
+@group("Keys of the model providers: set, list.")
 def secrets() -> None: ...
 
 
-@secrets.command("set", examples=["openresponses secrets set ANTHROPIC_API_KEY"])
+@secrets.command(
+    "set",
+    examples=[
+        "openresponses secrets set ANTHROPIC_API_KEY",
+        "openresponses secrets set ANTHROPIC_API_KEY --store history.db < key.txt",
+    ],
+)
 @click.argument("name")
 @place_options
 def set_secret(place: Place, name: str) -> None:
-    """Write a provider's key or base URL (ANTHROPIC_API_KEY, OPENAI_BASE_URL, ...); asks for it."""
+    """Write a provider's key or base URL. It is asked for and not shown, or is a line of standard input; NAME is as
+    ANTHROPIC_API_KEY or OPENAI_BASE_URL."""
     found = find(place)
     if not name.endswith(("_API_KEY", "_BASE_URL")):
         raise CommandError("a name ends in _API_KEY or _BASE_URL")
-    value = getpass.getpass(f"{name}: ").strip()
+    value = (getpass.getpass(f"{name}: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
     if not value:
         raise CommandError("nothing was entered; nothing is changed")
     values = found.set_secret(name, value)
@@ -37,7 +46,7 @@ def set_secret(place: Place, name: str) -> None:
 )
 @place_options
 def list_secrets(place: Place) -> None:
-    """The names that are set."""
+    """List the names that are set, never the values."""
     for name in sorted(find(place).secrets()):
         print(name)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import orjson
 
-from .base import CommandError, group
+from .base import TENANT_NAME, CommandError, group
 from .history import History, Json, as_json, on_history, records
 from .place import Place, place_options
 from .terminal import progress
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from ..store.keys import ApiKey
 
 
-@group("All that a tenant has.")
+@group("All that a tenant has: export, erase.")
 def tenants() -> None: ...
 
 
 @tenants.command("export", examples=["openresponses tenants export acme > acme.jsonl"])
-@click.argument("tenant", metavar="NAME")
+@click.argument("tenant", metavar="NAME", type=TENANT_NAME)
 @place_options
 def export_tenant(place: Place, tenant: str) -> None:
-    """All of it, as JSON lines; never keys."""
+    """Print all that a tenant has, as JSON lines; never keys."""
     with progress(f"Exporting {tenant}") as tell:
         on_history(place, lambda history: export(history, tenant, tell))
 
 
 @tenants.command("erase", examples=["openresponses tenants erase acme"])
-@click.argument("tenant", metavar="NAME")
+@click.argument("tenant", metavar="NAME", type=TENANT_NAME)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option(
     "--no-scan",
@@ -42,7 +42,7 @@ def export_tenant(place: Place, tenant: str) -> None:
 )
 @place_options
 def erase_tenant(place: Place, tenant: str, yes: bool, no_scan: bool) -> None:
-    """Remove all of it, API keys included."""
+    """Remove all that a tenant has, API keys included."""
 
     async def work(history: History) -> None:
         if not yes and not await asyncio.to_thread(_is_sure, tenant):

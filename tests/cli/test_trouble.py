@@ -1,0 +1,111 @@
+"""What is not this gateway at --url, and streams that are odd: one line that says what to do, never a traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.provider import SSE, Answer, Provider
+
+from .conftest import Run
+
+# What answers, and a word of what is then said of it. Each is somebody else's server, or something in between.
+ANSWERS: dict[str, tuple[Answer, str]] = {
+    "an error that is a text": (Answer(status=404, body=b'{"error": "model not found"}'), "HTTP 404"),
+    "an error without a message": (Answer(status=400, body=b'{"error": {"param": 5}}'), "HTTP 400"),
+    "something in between": (Answer(status=503, body=b'{"message": "Service Unavailable"}'), "HTTP 503"),
+    "a list": (Answer(body=b"[1, 2]"), "is it this gateway"),
+    "a page": (Answer(body=b"<html>"), "is it this gateway"),
+    "another object": (Answer(body=b'{"data": [1], "object": "list"}'), "is it this gateway"),
+    "events that are no objects": (Answer(content_type=SSE, body=b"data: [1]\n\n"), "is it this gateway"),
+    "an event without its fields": (
+        Answer(content_type=SSE, body=b'data: {"type": "response.output_text.delta"}\n\n'),
+        "is it this gateway",
+    ),
+    "an error event without an error": (
+        Answer(content_type=SSE, body=b'data: {"type": "error", "error": null}\n\n'),
+        "is it this gateway",
+    ),
+}
+COMMANDS = [
+    ["ask", "Hi"],
+    ["models"],
+    ["explain", "request.json", "--model", "echo"],
+    ["responses", "show", "resp_1"],
+]
+
+
+@pytest.fixture(scope="module")
+def stranger() -> Iterator[Provider]:
+    provider = Provider().start()
+    yield provider
+    provider.stop()
+
+
+@pytest.mark.parametrize("what", ANSWERS)
+def test_what_is_not_the_gateway_is_told_in_a_line(
+    run: Run, home: Path, stranger: Provider, what: str
+) -> None:
+    (home / "request.json").write_text('{"input": "Hi"}')
+    answer, words = ANSWERS[what]
+    stranger.play(answer)
+    for command in COMMANDS:
+        said = run(*command, "--url", stranger.url)
+        assert said.code == 1, (command, said)
+        assert said.err.startswith("openresponses: ") and said.err.count("\n") == 1, (command, said.err)
+        assert words in said.err or "is it this gateway" in said.err, (command, said.err)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://", "http://127.0.0.1:99999", "http://h:x", "https://h/?q=1", "http://[::"]
+)
+def test_an_address_that_is_none(run: Run, url: str) -> None:
+    said = run("ask", "Hi", "--url", url)
+    assert said.code == 2 and "--url is an address like" in said.err and said.err.count("\n") == 1
+
+
+def test_a_conversation_through_a_pipe_that_failed(run: Run) -> None:
+    assert run("chat", "--url", "http://127.0.0.1:9", stdin="Hi\n").code == 1
+    assert run("chat", stdin="/error server\n//error server\nHi\n").code == 1
+
+
+@pytest.mark.parametrize("command", [["keys", "list"], ["keys", "export"], ["responses", "list"]])
+def test_a_tenant_that_cannot_be(run: Run, command: list[str]) -> None:
+    said = run(*command, "--tenant", "A B", "--store", "history.db")
+    assert said.code == 2 and "--tenant" in said.err and not said.out
+
+
+def test_a_provider_key_comes_through_a_pipe(run: Run, home: Path) -> None:
+    said = run("secrets", "set", "HOUSE_API_KEY", "--store", "history.db", stdin="sk-piped\n")
+    assert said.code == 0 and "HOUSE_API_KEY is set." in said.out and "sk-piped" not in said.out + said.err
+    assert run("secrets", "list", "--store", "history.db").out == "HOUSE_API_KEY\n"
+    nothing = run("secrets", "set", "HOUSE_API_KEY", "--store", "history.db")
+    assert nothing.code == 2 and nothing.err == "openresponses: nothing was entered; nothing is changed\n"
+
+
+STREAMS = {
+    "a full disk": ("ask Hi", "</dev/null >/dev/full", 1, "No space left"),
+    "no standard output": ("ask Hi", "</dev/null >&-", 0, ""),
+    "no standard input": ("ask Hi", "<&-", 0, ""),
+    "a terminal of few letters": ("ask naïve", "</dev/null", 0, ""),
+    "bytes that are no text": ("ask $'a\\xff'", "</dev/null", 2, "UTF-8"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", STREAMS)
+def test_standard_streams_in_trouble(home: Path, what: str) -> None:
+    arguments, streams, code, words = STREAMS[what]
+    done = subprocess.run(
+        ["bash", "-c", f'"$0" -m openresponses {arguments} {streams}', sys.executable],
+        env={"HOME": str(home), "PATH": "/usr/bin:/bin", "PYTHONIOENCODING": "ascii:strict"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == code and "Traceback" not in done.stderr, done
+    assert words in done.stderr and done.stderr.count("\n") == bool(words)
