@@ -12,6 +12,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,7 +20,10 @@ import httpx
 import pytest
 from openresponses.engine.caller import Caller
 from openresponses.http import websocket
+from openresponses.http.auth import bearer_owner
 from openresponses.protocol.errors import ApiError
+from openresponses.store.keys import digest_of
+from openresponses.store.sqlite_keys import SQLiteKeys
 from starlette.requests import HTTPConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -73,6 +77,23 @@ def test_no_key_no_connection(limited: Server) -> None:
         assert socket.ask(**ECHO, input="Hi").response["status"] == "completed"
         assert socket.connection.response
         assert socket.connection.response.headers["x-request-id"].startswith("req_")
+
+
+def test_a_key_that_ends_ends_its_connection(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(websocket, "KEY_SECONDS", 0.0)
+    keys = SQLiteKeys(tmp_path / "keys.db")
+    bearer = keys.create("acme")
+    server = Server(environment(provider.url), authenticate=bearer_owner(keys)).start()
+    try:
+        with Socket(server.url, {"Authorization": f"Bearer {bearer}"}) as socket:
+            assert socket.ask(**ECHO, input="Hi").response["status"] == "completed"
+            assert keys.revoke("acme", digest_of(bearer))
+            assert socket.ask(**ECHO, input="Hi").refusal == (401, "invalid_api_key", None)
+            assert closed(socket) == (1008, "invalid_api_key")
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])

@@ -100,7 +100,7 @@ class ResponseRoutes:
         try:
             check_origin(websocket.headers)
             caller = await self._gateway.authenticate(websocket)
-            connection = Connection(websocket, self._gateway.services, caller)
+            connection = Connection(websocket, self._gateway.services, caller, self._gateway.authenticate)
         except ApiError as error:
             await websocket.send_denial_response(error_response(error))
             return

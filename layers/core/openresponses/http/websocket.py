@@ -22,9 +22,11 @@ from ..engine.services import Services
 from ..engine.session import Json, Session
 from ..protocol.errors import ApiError
 from ..protocol.websocket import envelope
+from .auth import Authenticate
 
 GRACE_SECONDS = 5.0  # for a turn to say its end, when the connection has reached its limit
 MAX_WAITING = 16  # messages that may wait for their turn
+KEY_SECONDS = 300.0  # after which the key is looked at again, before the next turn
 # Close codes of RFC 6455, section 7.4.1.
 GOING_AWAY, POLICY_VIOLATION, INTERNAL_ERROR = 1001, 1008, 1011
 
@@ -45,9 +47,14 @@ class Connection:
     When the client goes, the running turn is cancelled, and so is its provider call.
     """
 
-    def __init__(self, websocket: WebSocket, services: Services, caller: Caller) -> None:
-        """Raises ApiError for a caller whose limits cannot be understood."""
+    def __init__(
+        self, websocket: WebSocket, services: Services, caller: Caller, authenticate: Authenticate
+    ) -> None:
+        """`authenticate` has just said that it is the caller. Raises ApiError for one whose limits cannot be
+        understood."""
         self._websocket = websocket
+        self._authenticate = authenticate
+        self._key_holds_until = asyncio.get_running_loop().time() + KEY_SECONDS
         self._seconds = services.settings.websocket_seconds
         self._deadline = asyncio.get_running_loop().time() + self._seconds
         deadline = self._deadline + DEADLINE_MARGIN
@@ -89,6 +96,8 @@ class Connection:
 
     async def _answer_waiting(self) -> None:
         while self._waiting:
+            if not await self._key_holds():
+                return
             begun = False
             try:
                 async with aclosing(self._session.answer(self._waiting.popleft())) as batches:
@@ -103,6 +112,21 @@ class Connection:
                 with suppress(WebSocketDisconnect):
                     await self._end(None if begun else error, INTERNAL_ERROR)
                 return
+
+    async def _key_holds(self) -> bool:
+        """Whether the key that opened the connection is still good for a turn; the connection ends with it."""
+        now = asyncio.get_running_loop().time()
+        if now < self._key_holds_until:
+            return True
+        try:
+            await self._authenticate(self._websocket)
+        except Exception as raised:
+            self._waiting.clear()
+            with suppress(WebSocketDisconnect):
+                await self._end(as_api_error(raised), POLICY_VIOLATION)
+            return False
+        self._key_holds_until = now + KEY_SECONDS
+        return True
 
     async def _reach_limit(self) -> None:
         """The running turn has the same deadline: it says its end first."""
