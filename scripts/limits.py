@@ -7,7 +7,7 @@ from pathlib import Path
 
 from openresponses.adapters.anthropic.request import DEFAULT_MAX_TOKENS
 from openresponses.engine import calls, held, hosted_tools, middleware, tool_results
-from openresponses.engine.mcp import results
+from openresponses.engine.mcp import listing, results
 from openresponses.http import body, idempotency, server, websocket
 from openresponses.protocol import conversations, items, pages
 from openresponses.settings import Settings
@@ -85,6 +85,7 @@ def tools() -> list[Row]:
         ("Its result", size(tool_results.MAX_RESULT_BYTES)),
         ("Connecting to an MCP server", _seconds("mcp_connect_timeout")),
         ("A call of an MCP server's tool", _seconds("mcp_call_timeout")),
+        ("Tools of an MCP server in a turn", f"{listing.MAX_TOOLS}, of {size(listing.MAX_BYTES)} together"),
         ("An image in an MCP result", f"{size(results.MAX_IMAGE)} of base64"),
         ("An answer of a user's MCP server", size(guarded_transport.MAX_BYTES)),
         ("Its redirects", guarded_transport.MAX_REDIRECTS),

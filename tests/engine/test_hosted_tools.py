@@ -8,16 +8,22 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
+from openresponses.engine.caller import Caller
 from openresponses.engine.hosted_tools import load_tools
+from openresponses.engine.services import Services
+from openresponses.engine.turn import ResponseTurn
+from openresponses.routing import Router
 from openresponses.secrets import EnvironmentSecrets
-from openresponses.settings import SettingsError
+from openresponses.settings import Settings, SettingsError
+from openresponses.store.sqlite import SQLiteStore
+from openresponses.upstream.client import Upstream
 from pydantic import BaseModel
 
 from ..support.gateway import Gateway, Server, environment
@@ -332,6 +338,65 @@ def test_only_one_call_where_parallel_calls_are_off(gateway: Gateway, route: str
     told = gateway.ask(body, stream=True)
     assert [json.loads(item["arguments"]) for item in told.of("function_call")] == [{"n": 1}]
     assert told.response["status"] == "completed"
+
+
+def test_one_call_a_round_goes_on_where_parallel_calls_are_off(gateway: Gateway) -> None:
+    calls: list[tuple[str, Json]] = [("add", {"first": 1}), ("add", {"first": 2})]
+    gateway.scenario(*[says("gemini", calls=calls)] * 3, says("gemini", "Done."))
+    body = {"model": MODELS["gemini"], "input": "go", "tools": hosted("add"), "parallel_tool_calls": False}
+    told = gateway.ask(body, stream=True)
+    assert (told.text, len(told.of("function_call_output"))) == ("Done.", 3)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_refused_call_stands_beside_the_others(gateway: Gateway, route: str) -> None:
+    """As the model made them: one reasoning led to all, and providers want it there."""
+    calls: list[tuple[str, Json]] = [("add", {"first": 1}), ("add", {"first": 2})]
+    scenario = gateway.scenario(says(route, calls=calls, reasoning="hm"), says(route, "Two."))
+    gateway.ask({"model": MODELS[route], "input": "go", "tools": hosted("add"), "max_tool_calls": 1})
+    sent = scenario.requests[1].body.decode()
+    order = [sent.index(text) for text in ("call_a1", "call_b2")] if route in ("anthropic", "chat") else []
+    results = sent.index("The limit of tool calls")
+    first_result = sent.rindex("call_a1") if order else sent.rindex('"2"')
+    assert order == sorted(order) and (not order or order[1] < first_result) and first_result < results
+    messages = scenario.requests[1].json
+    roles = [each["role"] for each in messages.get("messages") or messages.get("contents") or ()]
+    assert roles in (
+        [],
+        ["user", "assistant", "user"],
+        ["user", "model", "user"],
+        ["user", "assistant", *["tool"] * 2],
+    )
+
+
+def test_a_tool_that_there_is_not(gateway: Gateway) -> None:
+    body = {"model": MODELS["gemini"], "input": "go", "tools": [*hosted("add"), CLIENTS_OWN]}
+    scenario = gateway.scenario(says("gemini", calls=[("nope", {})]), says("gemini", "Then not."))
+    told = gateway.ask(body, stream=True)
+    assert (told.text, told.of("function_call")) == ("Then not.", [])
+    assert "There is no tool of this name" in scenario.requests[1].body.decode()
+    gateway.scenario(says("gemini", calls=[("nope", {})]))
+    failed = gateway.ask(body, stream=True).response
+    assert (failed["error"]["code"], "nope" in failed["error"]["message"]) == ("model_error", True)
+
+
+async def test_the_deadline_does_not_end_who_reads() -> None:
+    """A reader that takes its time while a tool's result is told gets the end all the same."""
+    settings = Settings.load({}, max_turn_seconds=0.3)
+    secrets, store = EnvironmentSecrets({}), SQLiteStore(":memory:", 60)
+    tools = load_tools([{"name": "add", "python": f"{__name__}:add"}], secrets)
+    upstream, sealer = Upstream(1.0), cast(Any, None)
+    services = Services(settings, Router(settings), secrets, store, upstream, tools, sealer=sealer)
+    body = {"model": "echo", "input": '/tool add {"first": 1}', "tools": hosted("add"), "store": False}
+    turn = ResponseTurn(services, body, caller=Caller("default"), streaming=True)
+    events: list[Json] = []
+    async with aclosing(turn.events()) as batches:
+        async for batch in batches:
+            events += batch
+            if any(event.get("item", {}).get("type") == "function_call_output" for event in batch):
+                await asyncio.sleep(0.4)
+    assert events[-1]["type"] in ("response.completed", "response.incomplete")
+    await store.close()
 
 
 def test_the_clients_own_definition_wins(gateway: Gateway) -> None:

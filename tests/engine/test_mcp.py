@@ -284,6 +284,7 @@ def test_only_allowed_tools_run_whatever_the_model_does(gateway: Gateway, server
     assert [tool["name"] for tool in told.of("mcp_list_tools")[0]["tools"]] == ["add"]
     assert "Not to be called" not in sent(scenario.requests[0])
     assert servers.called == [] and not told.of("mcp_call")
+    assert (told.text, told.of("function_call")) == ("No?", []), "it is nobody's to answer"
 
 
 def test_read_only_tools(gateway: Gateway, servers: McpServers) -> None:
@@ -396,17 +397,18 @@ def test_a_call_waits_for_approval(
     }
     earlier = [] if by_id else [{"role": "user", "content": "go"}, *told.output]
     more = {"previous_response_id": told.response["id"]} if by_id else {"store": False}
-    scenario = gateway.scenario(says(route, "Done."))
+    scenario = gateway.scenario(says(route, calls=[("math__slow", {"seconds": 0})]), says(route, "Done."))
     again = gateway.ask({**asked, **more, "input": [*earlier, answer]}, stream=True)
     seen = sent(scenario.requests[0])
     assert (again.text, again.response["status"]) == ("Done.", "completed")
+    assert servers.called.pop() == ("slow", 0), "the model may go on to call what needs no approval"
     if approve:
-        assert kinds(again.output) == ["mcp_call", "message"]
+        assert kinds(again.output) == ["mcp_call", "mcp_call", "message"]
         call = again.of("mcp_call")[0]
         assert (call["approval_request_id"], call["output"]) == (request["id"], "3")
         assert servers.called == [("add", (2, 1))] and "math__add" in seen
     else:
-        assert kinds(again.output) == ["message"]
+        assert kinds(again.output) == ["mcp_call", "message"]
         assert servers.called == [] and "did not allow" in seen and "too risky" in seen
     if by_id:
         refused = gateway.ask({**asked, "previous_response_id": again.response["id"], "input": [answer]})

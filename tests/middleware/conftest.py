@@ -83,6 +83,10 @@ tenants = ["cache*"]
 python = "{OWN}:Shouter"
 tenants = ["own"]
 greeting = "hi there"
+
+[[middleware]]
+python = "{OWN}:Censor"
+tenants = ["censor"]
 """ + "".join(
     f'\n[[middleware]]\npython = "{OWN}:Broken"\ntenants = ["{hook.replace("_", "-")}-{way}"]\n'
     f'hook = "{hook}"\nway = "{way}"\n'

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-from openresponses.adapters.base import Delta, Finished, TextDelta, Turn
+from openresponses.adapters.base import Delta, Finished, TextDelta, ToolCallDelta, ToolCallStarted, Turn
 from openresponses.engine.middleware import TurnContext
 from openresponses.protocol.errors import ApiError
 
@@ -47,6 +47,18 @@ class Shouter:
         text = {"type": "output_text", "text": "by shouter"}
         turn.add({"type": "web_search_call", "action": {"type": "search", "query": "shouters"}})
         turn.add({"type": "message", "role": "assistant", "content": [text]})
+
+
+class Censor:
+    """Keeps some calls from the client, by their numbers in `metadata`, and changes the sevens in others."""
+
+    def on_event(self, turn: TurnContext, delta: Delta) -> Delta | None:
+        if isinstance(delta, ToolCallStarted):
+            number = turn.state["calls"] = turn.state.get("calls", -1) + 1
+            return None if str(number) in turn.request["metadata"]["without"] else delta
+        return (
+            replace(delta, text=delta.text.replace("7", "8")) if isinstance(delta, ToolCallDelta) else delta
+        )
 
 
 class Broken:

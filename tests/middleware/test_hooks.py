@@ -91,6 +91,21 @@ def test_on_event_may_end_the_answer(tenant: NewTenant, provider: Provider) -> N
     assert told.output == []
 
 
+@pytest.mark.parametrize(("without", "outputs"), [("", ["2", "9"]), ("0", ["9"]), ("1", ["2"]), ("01", [])])
+def test_what_runs_is_what_was_told(
+    tenant: NewTenant, provider: Provider, without: str, outputs: list[str]
+) -> None:
+    """A call that on_event drops is not run, one that it changes is run as changed."""
+    calls: list[tuple[str, Any]] = [("add", {"first": 1}), ("add", {"first": 7})]
+    scenario = provider.play(says("chat", calls=calls), says("chat", "Done."))
+    add = {"type": "function", "name": "add"}
+    told = tenant("censor").ask(model=MODELS["chat"], tools=[add], metadata={"without": without}, stream=True)
+    assert [item["output"] for item in told.of("function_call_output")] == outputs
+    made = [item["call_id"] for item in told.of("function_call")]
+    assert made == [item["call_id"] for item in told.of("function_call_output")]
+    assert told.response["status"] == "completed" and len(scenario.requests) == 1 + bool(outputs)
+
+
 def test_the_end_is_told_of_every_turn(tenant: NewTenant, provider: Provider) -> None:
     """Refused, failed, incomplete; before the client has its last byte."""
     someone = tenant("anyone")

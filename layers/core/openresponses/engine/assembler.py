@@ -65,6 +65,7 @@ class Assembler:
         self._sequence = 0
         self._open: MessageBuilder | ReasoningBuilder | None = None
         self._tools: dict[Hashable, CallBuilder | McpCallBuilder | HostedBuilder] = {}
+        self._calls: list[CallBuilder | McpCallBuilder] = []  # those since take_calls()
         self._call_ids: set[str] = set()
         self._spent = [0, 0, 0, 0]  # of the samples before this one: input, output, cached, reasoning
         self._usage: base.Usage | None = None
@@ -88,6 +89,11 @@ class Assembler:
         """The events since the last call."""
         events, self.events = self.events, []
         return events
+
+    def take_calls(self) -> list[CallBuilder | McpCallBuilder]:
+        """The items of the calls since the last call of this, in their order, but for those that have their result."""
+        calls, self._calls = self._calls, []
+        return [call for call in calls if not (isinstance(call, McpCallBuilder) and call.ended)]
 
     @property
     def spent(self) -> int:
@@ -207,13 +213,15 @@ class Assembler:
     def _on_call_started(self, delta: base.ToolCallStarted) -> None:
         self._settle(key=delta.key)
         if delta.kind == "mcp":
-            self._tools[delta.key] = McpCallBuilder(self, delta)
+            self._tools[delta.key] = mcp_call = McpCallBuilder(self, delta)
+            self._calls.append(mcp_call)
             return
         call_id = delta.call_id
         if not call_id or call_id in self._call_ids:
             call_id = f"call_{self.owner}_{len(self.output)}"
         self._call_ids.add(call_id)
-        self._tools[delta.key] = CallBuilder(self, delta, call_id)
+        self._tools[delta.key] = call = CallBuilder(self, delta, call_id)
+        self._calls.append(call)
 
     def _on_call_delta(self, delta: base.ToolCallDelta) -> None:
         call = self._tools.get(delta.key)

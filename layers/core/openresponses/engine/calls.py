@@ -7,13 +7,15 @@ call that breaks one is never shown to the client and never run: the model is to
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Hashable
+from collections.abc import AsyncGenerator, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..adapters.base import Delta, HostedItemEnded, ItemEnd, ToolCallDelta, ToolCallStarted
 from ..adapters.tools import wire_name
-from ..protocol.errors import ApiError
+from ..protocol.errors import ApiError, quoted
+from .context import CALL_OUTPUTS
+from .items import CallBuilder, McpCallBuilder
 from .local_tools import LocalCall, LocalTool
 from .reports import watched_call
 from .services import Services
@@ -26,7 +28,9 @@ MAX_REFUSED_ROUNDS = 2
 LIMIT = "max_tool_calls"  # why a turn that had its calls ends incomplete
 
 NOT_ALLOWED = "This tool may not be called now."
+UNKNOWN = "There is no tool of this name."
 ONE_AT_A_TIME = "Only one tool call at a time is allowed; call it again if it is still needed."
+FORBIDDEN = {NOT_ALLOWED: "which 'tool_choice' does not allow", UNKNOWN: "which there is not"}
 LIMIT_REACHED = "The limit of tool calls for this answer is reached; answer without calling tools."
 
 
@@ -42,6 +46,19 @@ class Heard:
     pieces: list[str] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class Hidden:
+    """Refused calls and their answers, for the next sample alone."""
+
+    calls: list[Json] = field(default_factory=list)
+    outputs: list[Json] = field(default_factory=list)
+
+    def beside(self, said: list[Json]) -> list[Json]:
+        """The sample's items with these: a model's calls stand side by side, then what answers them."""
+        place = next((n for n, item in enumerate(said) if item["type"] in CALL_OUTPUTS), len(said))
+        return [*said[:place], *self.calls, *said[place:], *self.outputs]
+
+
 class Calls:
     """The calls of one turn, sample by sample. `toolset` may be changed between samples."""
 
@@ -52,6 +69,7 @@ class Calls:
         self._left: int | None = request.get("max_tool_calls")
         self._rounds_left = services.settings.max_tool_rounds
         self._refused_rounds = 0
+        self._is_answered = False  # whether any call of this sample was
         self._for_client = 0  # calls of this sample that wait for the client
         self.goes_on = False  # whether the model is to be sampled again: no call waits for the client
         self._all: list[Heard] = []  # this sample's, but for the client's own
@@ -60,7 +78,9 @@ class Calls:
     def shown(self, delta: Delta) -> Delta | None:
         """What the client may see of the delta; None: it belongs to a call that is refused, or to be approved."""
         if isinstance(delta, ToolCallStarted):
-            return self._started(delta)
+            return (
+                delta if delta.kind == "mcp" else self._started(delta)
+            )  # that one is approved, not the model's
         if not isinstance(delta, ToolCallDelta | ItemEnd):
             return delta
         heard = self._heard.get(delta.key)
@@ -100,6 +120,8 @@ class Calls:
             names = {call.name, wire_name(call.name, call.namespace)} if tool else {call.name}
             if names.isdisjoint(self.toolset.allowed):
                 return NOT_ALLOWED
+        if tool is None and not self.toolset.knows(call.name, call.namespace):
+            return UNKNOWN
         if self._one_at_a_time and (self._for_client or any(heard.tool for heard in self._all)):
             return ONE_AT_A_TIME
         return None if tool is None or tool.waits or self.spend() else LIMIT_REACHED
@@ -116,20 +138,15 @@ class Calls:
         """Whether the sample called anything that is answered here."""
         return bool(self._all)
 
-    async def run(self, said: list[Json]) -> AsyncGenerator[list[Delta]]:
-        """Answers the calls of a sample, side by side, in their order. `said`: the sample's items, where they have
-        their ids."""
-        functions = (item for item in said if item.get("type") == "function_call")
-        local = (
-            item for item in functions if item["name"] in self.toolset.local and not item.get("namespace")
-        )
+    async def run(self, made: Sequence[CallBuilder | McpCallBuilder]) -> AsyncGenerator[list[Delta]]:
+        """Answers the calls of a sample, side by side, in their order. `made`: the items that became of them, as the
+        client was told; a call that a middleware has kept from it is not run."""
+        left = [*made]
         running = []
         for heard in self._all:
-            if heard.tool:
-                is_function = heard.shown is not None and heard.shown.kind == "function"
-                call_id = next(local)["call_id"] if is_function else None
-                call = LocalCall(heard.call.key, "".join(heard.pieces), call_id)
+            if heard.tool and (call := _to_answer(heard, left)):
                 running.append(asyncio.ensure_future(self._answered(heard.tool, call)))
+        self._is_answered = bool(running)
         try:
             for answer in running:
                 yield [await answer]
@@ -143,43 +160,59 @@ class Calls:
             return await answering
         return await watched_call(self._services, tool, call.call_id, answering, lambda _: call.error)
 
-    def next_round(self) -> tuple[list[Json], str | None]:
-        """Ends a sample: the hidden items that the next one sees, and why there must be none, or None.
+    def next_round(self) -> tuple[Hidden, str | None]:
+        """Ends a sample: what the next one sees beyond what the client does, and why there must be none, or None.
 
         Raises ApiError "model_error" when the model keeps calling what it may not.
         """
         refusals = [heard for heard in self._all if heard.reason]
-        self.goes_on, self._for_client, self._heard, self._all = not self._for_client, 0, {}, []
+        self.goes_on = not self._for_client and (self._is_answered or bool(refusals))
+        self._for_client, self._heard, self._all = 0, {}, []
         if not self.goes_on:
-            return [], None
+            return Hidden(), None
         self._rounds_left -= 1
-        self._refused_rounds += bool(refusals)
+        self._refused_rounds += any(refusal.reason != ONE_AT_A_TIME for refusal in refusals)
         if self._refused_rounds > MAX_REFUSED_ROUNDS:
-            forbidden = next(
-                (refusal.call.name for refusal in refusals if refusal.reason == NOT_ALLOWED), None
-            )
-            if forbidden:
-                message = (
-                    f"The model kept calling the tool '{forbidden}', which 'tool_choice' does not allow."
-                )
-                raise ApiError("model_error", message)
-            return [], LIMIT
+            for refusal in refusals:
+                if why := FORBIDDEN.get(refusal.reason):
+                    name = refusal.call.name
+                    raise ApiError("model_error", f"The model kept calling the tool {quoted(name)}, {why}.")
+            return Hidden(), LIMIT
         if self._rounds_left < 0:
-            return [], LIMIT
-        return [item for refusal in refusals for item in _hidden_items(refusal)], None
+            return Hidden(), LIMIT
+        return Hidden(
+            [_call(refusal) for refusal in refusals], [_output(refusal) for refusal in refusals]
+        ), None
 
 
-def _hidden_items(refusal: Heard) -> list[Json]:
-    """The refused call and its answer, for the next sample alone."""
+def _to_answer(heard: Heard, left: list[CallBuilder | McpCallBuilder]) -> LocalCall | None:
+    """The call as the client was told it, if it was; takes its item from those that are `left`."""
+    key = heard.call.key
+    if heard.shown is None:
+        return LocalCall(key, "".join(heard.pieces))
+    item = next((item for item in left if item.call.key == key), None)
+    if item is None:
+        return None
+    left.remove(item)
+    return LocalCall(key, item.arguments, item.call_id)
+
+
+def _call_id(refusal: Heard) -> str:
+    return refusal.call.call_id or f"refused_{abs(hash(refusal.call.key))}"
+
+
+def _call(refusal: Heard) -> Json:
     call, text = refusal.call, "".join(refusal.pieces)
-    call_id = call.call_id or f"refused_{abs(hash(call.key))}"
     kind, written = ("custom_tool_call", "input") if call.kind == "custom" else ("function_call", "arguments")
     item = {
         "type": kind,
-        "call_id": call_id,
+        "call_id": _call_id(refusal),
         "name": call.name,
         written: text or ("{}" if written == "arguments" else ""),
     }
-    if call.namespace:
-        item["namespace"] = call.namespace
-    return [item, {"type": f"{kind}_output", "call_id": call_id, "output": refusal.reason}]
+    return {**item, "namespace": call.namespace} if call.namespace else item
+
+
+def _output(refusal: Heard) -> Json:
+    kind = "custom_tool_call_output" if refusal.call.kind == "custom" else "function_call_output"
+    return {"type": kind, "call_id": _call_id(refusal), "output": refusal.reason}

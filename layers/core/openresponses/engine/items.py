@@ -219,6 +219,10 @@ class CallBuilder(ItemBuilder):
             self._pieces.append(text)
             self.out.emit(f"{CALL_FORMS[self.call.kind][2]}.delta", **self.place, delta=text)
 
+    @property
+    def arguments(self) -> str:
+        return "".join(self._pieces)
+
     def end_part(self) -> None:
         """A call has no parts."""
 
@@ -270,6 +274,14 @@ class McpCallBuilder(ItemBuilder):
             self.text("{}")
         self.written = True
         self.out.emit("response.mcp_call_arguments.done", **self.place, arguments="".join(self._pieces))
+
+    @property
+    def arguments(self) -> str:
+        return "".join(self._pieces)
+
+    @property
+    def call_id(self) -> None:
+        """Its item has none."""
 
     def complete(self, result: Json) -> None:
         """`result`: the fields beyond the call, `output` or `error`."""

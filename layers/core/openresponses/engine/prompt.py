@@ -102,7 +102,7 @@ class Prompt:
 
     def _resolve(self) -> None:
         self._asked = self.mcp.request if self.mcp else self._request
-        local = self.mcp.tools if self.mcp else {}
+        local = self.mcp.tools if self.mcp else None
         self.toolset = resolve_tools(self._asked, self.loaded.items, self._services.tools, local)
 
     def turn(self, items: list[Json], toolset: Toolset | None = None) -> Turn:

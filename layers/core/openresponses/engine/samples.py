@@ -138,14 +138,24 @@ class Samples:
         return said
 
     async def _answer_calls(self) -> AsyncGenerator[list[Delta]]:
-        said = self._assembler.output[self._told :]
-        async with asyncio.timeout_at(self._deadline), aclosing(self._calls.run(said)) as outputs:
+        async with aclosing(self._in_time(self._calls.run(self._assembler.take_calls()))) as outputs:
             async for deltas in outputs:
                 yield deltas
         self._assembler.end_sample()
         hidden, self.ended_by = self._calls.next_round()
         said = self._said()
-        self._continued += [*(self._prompt.mcp.said(said) if self._prompt.mcp else said), *hidden]
+        self._continued += hidden.beside(self._prompt.mcp.said(said) if self._prompt.mcp else said)
+
+    async def _in_time(self, batches: AsyncGenerator[list[Delta]]) -> AsyncGenerator[list[Delta]]:
+        """The batches until the deadline, then TimeoutError. No time is kept while the reader has the turn: what ran
+        out then would end the reader, in the middle of what it writes."""
+        async with aclosing(batches):
+            while True:
+                async with asyncio.timeout_at(self._deadline):
+                    deltas = await anext(batches, None)
+                if deltas is None:
+                    return
+                yield deltas
 
     # ---------------------------------------------------------------- opening
 
@@ -193,10 +203,8 @@ class Samples:
         """The servers' tools, and the calls that the client has approved. What the provider would refuse without them
         is refused first, with its HTTP status."""
         await self._prompt.prepare()
-        async with (
-            asyncio.timeout_at(self._deadline),
-            aclosing(mcp.begin(self._prompt.loaded, self._calls.spend)) as batches,
-        ):
+        begun = mcp.begin(self._prompt.loaded, self._calls.spend)
+        async with aclosing(self._in_time(begun)) as batches:
             async for deltas in batches:
                 yield deltas
         if self._assembler.output:

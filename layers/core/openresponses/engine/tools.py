@@ -18,13 +18,18 @@ Json = dict[str, Any]
 class Toolset:
     """All tools stay visible to the model; `choice` and `allowed` (names; None: all) limit what it may call.
 
-    `local`: the functions that run here, by name.
+    `local`: the functions that run here, by name. `known`: namespace and name of all that may be called by it; None:
+    nothing runs here, and the client sees to what its model makes up.
     """
 
     tools: list[Json]
     choice: str | Json
     allowed: frozenset[str] | None
     local: Mapping[str, LocalTool] = field(default_factory=dict)
+    known: frozenset[tuple[str | None, str]] | None = None
+
+    def knows(self, name: str, namespace: str | None) -> bool:
+        return self.known is None or (namespace, name) in self.known
 
     def after_calls(self) -> Toolset:
         """For the samples after the first: a call that was demanded has been made."""
@@ -44,22 +49,32 @@ def resolve_tools(
     local: dict[str, LocalTool] = {**hosted, **(others or {})}
     choice = request.get("tool_choice", "auto")
     names = {tool["name"] for _, _, tool in named_tools(tools)}
+    here = bool(local) or others is not None
+    every = Toolset(tools, "auto", None, local, _known(tools, items) if here else None)
     if isinstance(choice, str):
         if choice == "required" and not tools:
             raise ApiError(
                 "invalid_value", "'tool_choice' is 'required' but there are no tools.", param="tool_choice"
             )
-        return Toolset(tools, choice, frozenset() if choice == "none" else None, local)
+        return replace(every, choice=choice, allowed=frozenset() if choice == "none" else None)
     if choice["type"] == "allowed_tools":
-        return replace(_allowed(choice, tools, names), local=local)
+        return replace(every, choice=choice.get("mode") or "auto", allowed=_allowed(choice, tools, names))
     if choice["type"] in ("function", "custom"):
         _check_name(choice, names, "tool_choice")
-        return Toolset(tools, choice, frozenset([choice["name"]]), local)
+        return replace(every, choice=choice, allowed=frozenset([choice["name"]]))
     _check_kind(choice, tools, "tool_choice")
-    return Toolset(tools, choice, None, local)
+    return replace(every, choice=choice)
 
 
-def _allowed(choice: Json, tools: list[Json], names: set[str]) -> Toolset:
+def _known(tools: list[Json], items: list[Json]) -> frozenset[tuple[str | None, str]]:
+    """Those of the request, and those that a search for tools has found."""
+    found = [
+        tool for item in items if item["type"] == "tool_search_output" for tool in item.get("tools") or ()
+    ]
+    return frozenset((namespace, tool["name"]) for _, namespace, tool in named_tools([*tools, *found]))
+
+
+def _allowed(choice: Json, tools: list[Json], names: set[str]) -> frozenset[str]:
     allowed = set()
     for index, tool in enumerate(choice.get("tools") or ()):
         place = f"tool_choice.tools[{index}]"
@@ -74,7 +89,7 @@ def _allowed(choice: Json, tools: list[Json], names: set[str]) -> Toolset:
             "Missing required parameter: 'tool_choice.tools'.",
             param="tool_choice.tools",
         )
-    return Toolset(tools, choice.get("mode") or "auto", frozenset(allowed))
+    return frozenset(allowed)
 
 
 def _check_name(choice: Json, names: set[str], place: str) -> None:

@@ -23,9 +23,11 @@ class TooLarge(httpx2.TransportError):
 
 
 class BoundedTransport(httpx2.AsyncBaseTransport):
-    """Sends requests; an answer's body is cut off, with TooLarge, at MAX_BYTES."""
+    """Sends requests; an answer's body is cut off, with TooLarge, at MAX_BYTES. `cut`: whether one was, for callers to
+    whom that exception does not come."""
 
     def __init__(self) -> None:
+        self.cut = False
         self._inner = httpx2.AsyncHTTPTransport(verify=_ssl_context())
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -35,7 +37,7 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
             await response.aclose()
             raise httpx2.DecodingError("The answer is compressed, which was not asked for.")
         assert isinstance(response.stream, httpx2.AsyncByteStream)
-        response.stream = _Bounded(response.stream)
+        response.stream = _Bounded(response.stream, self)
         return response
 
     async def aclose(self) -> None:
@@ -80,14 +82,16 @@ class GuardedTransport(BoundedTransport):
 
 
 class _Bounded(httpx2.AsyncByteStream):
-    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+    def __init__(self, stream: httpx2.AsyncByteStream, transport: BoundedTransport) -> None:
         self._stream = stream
+        self._transport = transport
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         left = MAX_BYTES
         async for chunk in self._stream:
             left -= len(chunk)
             if left < 0:
+                self._transport.cut = True
                 raise TooLarge(f"The answer has more than {MAX_BYTES} bytes.")
             yield chunk
 

@@ -10,7 +10,7 @@ import orjson
 
 from ...adapters.base import Delta, HostedItemEnded, HostedItemEvent, HostedItemStarted
 from ..services import Services
-from .results import Result, told
+from .results import Result, failed, told
 from .servers import McpServer
 from .session import McpSession
 
@@ -18,7 +18,9 @@ Json = dict[str, Any]
 
 LIST_SECONDS = 60.0  # for which this process remembers a server's tools
 MAX_LISTS = 256
-MAX_LIST_BYTES = 256 * 1024
+MAX_KEPT_BYTES = 256 * 1024  # of a list that is remembered
+MAX_TOOLS = 1000
+MAX_BYTES = 1 << 20  # of the tools that a turn is given
 
 
 def known_tools(server: McpServer, items: list[Json]) -> list[Json] | None:
@@ -48,11 +50,20 @@ async def list_tools(
         if isinstance(fresh, Result):
             return fresh
         listed = fresh
-        if len(orjson.dumps(listed)) <= MAX_LIST_BYTES:
+        if len(orjson.dumps(listed)) <= MAX_KEPT_BYTES:
             while len(lists) >= MAX_LISTS:
                 del lists[next(iter(lists))]
             lists[key] = (now, listed)
-    return [tool for tool in listed if server.permits(tool)]
+    return _bounded([tool for tool in listed if server.permits(tool)])
+
+
+def _bounded(tools: list[Json]) -> list[Json] | Result:
+    """The tools, if a model can be offered so many."""
+    too_many = len(tools) > MAX_TOOLS
+    if not too_many and len(orjson.dumps(tools)) <= MAX_BYTES:
+        return tools
+    what = f"more than {MAX_TOOLS} tools" if too_many else f"tools of more than {MAX_BYTES} bytes"
+    return failed(f"The MCP server has {what}: name the ones to offer in 'allowed_tools'.", code=502)
 
 
 def listing(label: str) -> Iterable[Delta]:

@@ -27,6 +27,7 @@ from .servers import McpServer
 
 if TYPE_CHECKING:
     from mcp import Client
+    from mcp_types import Tool
 
     from ...upstream.guarded_transport import BoundedTransport
 
@@ -35,7 +36,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 1.0  # for a server to be told that the session is over
-MAX_PAGES = 50
+MAX_PAGES = 50  # of a list
 MAX_MESSAGE = 1000
 NOT_THIS_TRANSPORT = frozenset({400, 404, 405, 406, 415, 501})
 # The SDK's loggers, which show what servers said.
@@ -53,6 +54,7 @@ class McpSession:
         self._task: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
         self._closing = asyncio.Event()
+        self._transport: BoundedTransport | None = None
         self._status = 0  # of the last HTTP answer
         self._secret_values: list[str] = []
 
@@ -115,35 +117,34 @@ class McpSession:
             asked.cancel()
             await asyncio.wait((asked,), timeout=CLOSE_SECONDS)
 
-    async def _listed(self) -> list[Json]:
+    async def _listed(self) -> list[Json] | Result:
         client = await asyncio.shield(self._ready)
         tools: dict[str, Json] = {}
         cursor: str | None = None
         for _ in range(MAX_PAGES):
             page = await client.list_tools(cursor=cursor)
             for tool in page.tools:
-                about = (
-                    tool.annotations.model_dump(by_alias=True, exclude_none=True)
-                    if tool.annotations
-                    else None
-                )
-                tools.setdefault(
-                    tool.name,
-                    {
-                        "name": tool.name,
-                        "description": tool.description,
-                        "input_schema": _written(tool.input_schema),
-                        "annotations": about,
-                    },
-                )
+                tools.setdefault(tool.name, _as_listed(tool))
             cursor = page.next_cursor
             if not cursor:
-                break
-        return list(tools.values())
+                return list(tools.values())
+        return failed(f"The MCP server lists its tools on more than {MAX_PAGES} pages.", code=502)
 
     async def _called(self, name: str, arguments: Json) -> Result:
+        """Not by the client's call_tool(), which holds the result against the server's own output schema: a pattern in
+        that may take for ever, and the whole process with it."""
+        from mcp import MCPError
+        from mcp_types import HEADER_MISMATCH, CallToolRequest, CallToolRequestParams, CallToolResult
+
         client = await asyncio.shield(self._ready)
-        return result_of(await client.call_tool(name, arguments))
+        asked = CallToolRequest(params=CallToolRequestParams(name=name, arguments=arguments))
+        try:
+            return result_of(await client.session.send_request(asked, CallToolResult))
+        except MCPError as error:
+            if error.code != HEADER_MISMATCH:
+                raise
+        await client.list_tools()  # which tells the arguments that go into headers
+        return result_of(await client.session.send_request(asked, CallToolResult))
 
     # ---------------------------------------------------------------- the session's own task
 
@@ -151,7 +152,8 @@ class McpSession:
         try:
             await asyncio.to_thread(_import_sdk)
             headers = await self._headers()
-            self._secret_values = [value for value in headers.values() if len(value) > 5]
+            opening = [*headers.values(), self._server.url.partition("?")[2]]
+            self._secret_values = [value for value in opening if len(value) > 5]
             transports = [self._streamable_http, self._server_sent_events]
             if self._server.url.partition("?")[0].rstrip("/").endswith("/sse"):
                 transports.reverse()
@@ -211,18 +213,18 @@ class McpSession:
 
         from ...upstream.guarded_transport import BoundedTransport, GuardedTransport, client
 
-        transport: BoundedTransport
         if self._server.guarded:
-            transport = GuardedTransport(private=self._settings.mcp_allow_private, found=self._found)
+            private = self._settings.mcp_allow_private
+            self._transport = GuardedTransport(private=private, found=self._found)
         else:
-            transport = BoundedTransport()
+            self._transport = BoundedTransport()
 
         async def note(response: httpx2.Response) -> None:
             self._status = response.status_code
 
         timeout = httpx2.Timeout(self._settings.mcp_connect_timeout, read=None)
         return client(
-            transport,
+            self._transport,
             trust_env=not self._server.guarded,
             headers=headers,
             timeout=timeout,
@@ -240,14 +242,22 @@ class McpSession:
     def _failure(self, error: BaseException) -> Result:
         import httpx2
         from mcp import MCPError
+        from mcp_types import PARSE_ERROR
 
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         log.warning("MCP server %s: %s", quoted(self._server.label), type(error).__name__)
+        if self._transport and self._transport.cut:
+            self._transport.cut = False
+            return failed("The MCP server's answer is too large.", code=502)
         if self._status >= 400 and isinstance(error, MCPError | httpx2.HTTPStatusError):
             return failed(
                 f"The MCP server answered {self._status}. {self._plain(error)}".strip(), code=self._status
             )
+        if (
+            isinstance(error, MCPError) and error.code == PARSE_ERROR
+        ):  # the SDK's word for what it cannot read
+            return failed("The MCP server's answer is not MCP's JSON.", code=error.code, protocol=True)
         if isinstance(error, MCPError):
             return failed(self._plain(error) or "The MCP server failed.", code=error.code, protocol=True)
         if isinstance(error, TimeoutError | httpx2.TimeoutException):
@@ -264,10 +274,20 @@ class McpSession:
 
         if isinstance(error, httpx2.HTTPStatusError):
             return ""
-        text = str(error)[:MAX_MESSAGE]
+        text = str(error)
         for value in self._secret_values:
             text = text.replace(value, "[redacted]").replace(value.removeprefix("Bearer "), "[redacted]")
-        return redact(text)
+        return redact(text)[:MAX_MESSAGE]
+
+
+def _as_listed(tool: Tool) -> Json:
+    about = tool.annotations.model_dump(by_alias=True, exclude_none=True) if tool.annotations else None
+    return {
+        "name": tool.name,
+        "description": tool.description,
+        "input_schema": _written(tool.input_schema),
+        "annotations": about,
+    }
 
 
 def _written(schema: Json) -> Json:

@@ -102,9 +102,11 @@ class McpTools:
         }
         self._images: dict[tuple[str, str, str], list[Json]] = {}
         self._names: dict[tuple[str, str], str] = {}
+        clients = [*others.values()]
+        self._taken = {wire_name(tool["name"], namespace) for _, namespace, tool in named_tools(clients)}
         self._unlisted: set[str] = set()  # labels of servers that did not tell their tools
         self._asked = request
-        self._others = [*others.values()]
+        self._others = clients
         self._tool_places = [*others]
         self._definitions: list[Json] = []
         self._item_places: list[int] = []
@@ -198,14 +200,13 @@ class McpTools:
     def name(self, label: str, tool: str) -> str:
         """The model's name of a tool: always the same, unless another tool of the turn has it."""
         if (label, tool) not in self._names:
-            clients = (wire_name(tool["name"], namespace) for _, namespace, tool in named_tools(self._others))
-            taken = {*self._names.values(), *clients}
             prefix = label if label[:1].isalpha() else f"mcp_{label}"
             name, count = wire_name(tool, prefix), 1
-            while name in taken:
+            while name in self._taken:
                 count += 1
                 name = wire_name(f"{tool}.{count}", prefix)
             self._names[label, tool] = name
+            self._taken.add(name)
         return self._names[label, tool]
 
     # ---------------------------------------------------------------- approvals

@@ -1,0 +1,224 @@
+"""MCP servers that break, flood or mislead: it is the error of their call or of their list, soon, and nothing of what
+opens them is told."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+
+from ..support.gateway import Gateway, Server, environment
+from ..support.provider import Provider
+from ..support.speech import MODELS, says
+
+Json = dict[str, Any]
+TOKEN = "canary-of-the-server"
+LARGE = b"x" * (11 << 20)
+
+
+def tool(name: str = "do", **fields: Any) -> Json:
+    return {"name": name, "inputSchema": {"type": "object", "properties": {}}, **fields}
+
+
+def text(said: str) -> Json:
+    return {"content": [{"type": "text", "text": said}]}
+
+
+def page(cursor: int) -> Json:
+    return {"tools": [tool(f"t{cursor}")], "nextCursor": str(cursor + 1)}
+
+
+# What the server answers to tools/list: a result, or the body itself.
+LISTS: dict[str, Any] = {
+    "endless": page,
+    "thousands": {"tools": [tool(f"t{n}") for n in range(1_500)]},
+    "long": {"tools": [tool(description="x" * 1_100_000)]},
+    "garbage": b"<html>",
+    "large_list": b'{"jsonrpc": "2.0", "id": 1, "result": {"tools": [], "x": "%b"}}' % LARGE,
+    "twice": {"tools": [tool("a"), tool("a"), tool("a."), tool("a_")]},
+    "unresolvable": {
+        "tools": [
+            tool("a"),
+            tool("b", inputSchema={"type": "object", "properties": {"c": {"$ref": "#/$defs/d"}}}),
+        ]
+    },
+    "slow_pattern": {
+        "tools": [
+            tool(
+                outputSchema={"type": "object", "properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}}
+            )
+        ]
+    },
+}
+# The same for tools/call.
+CALLS: dict[str, Any] = {
+    "fine": text("fine"),
+    "large": b'{"jsonrpc": "2.0", "id": 2, "result": {"content": [], "x": "%b"}}' % LARGE,
+    "nothing": b"",
+    "deep": b'{"jsonrpc": "2.0", "id": 2, "result": {"content": [], "x": %b}}' % (b"[" * 5000 + b"]" * 5000),
+    "no_result": {},
+    "other_kind": {"content": [{"type": "hologram"}]},
+    "dies": None,
+    "elsewhere": 307,
+    "slow_pattern": {"content": [], "structuredContent": {"a": "a" * 40 + "!"}},
+}  # fmt: skip
+
+
+class Hostile(BaseHTTPRequestHandler):
+    """Answers as the path says."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.reply(b"", 405)
+
+    def do_DELETE(self) -> None:
+        self.reply(b"")
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        method, name = asked["method"], self.path.strip("/")
+        if "id" not in asked:
+            return self.reply(b"", 202)
+        if method == "initialize":
+            version = asked["params"]["protocolVersion"]
+            about = {"capabilities": {"tools": {}}, "serverInfo": {"name": "hostile", "version": "1"}}
+            return self.answer(asked, {"protocolVersion": version, **about})
+        if method == "tools/list":
+            listed = LISTS.get(name, {"tools": [tool()]})
+            cursor = (asked.get("params") or {}).get("cursor") or 0
+            return self.answer(asked, listed(int(cursor)) if callable(listed) else listed)
+        if method != "tools/call":
+            return self.error(asked, "there is no such method", -32601)
+        if name == "tells":
+            return self.error(asked, f"no such token: {self.headers['authorization']}")
+        return self.answer(asked, CALLS.get(name))
+
+    def error(self, asked: Json, message: str, code: int = -32000) -> None:
+        error = {"code": code, "message": message}
+        self.reply(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "error": error}).encode())
+
+    def answer(self, asked: Json, given: Any) -> None:
+        if given is None:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        if isinstance(given, int):
+            return self.reply(b"", given)
+        if isinstance(given, bytes):
+            return self.reply(given, kind="text/html" if given.startswith(b"<") else "application/json")
+        self.reply(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": given}).encode())
+
+    def reply(self, body: bytes, status: int = 200, kind: str = "application/json") -> None:
+        with suppress(OSError):
+            self.send_response(status)
+            self.send_header("location", "http://169.254.169.254/latest")
+            self.send_header("content-type", kind)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def hostile() -> Iterator[Callable[[str], Json]]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hostile)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    yield lambda name: {
+        "type": "mcp",
+        "server_label": "bad",
+        "server_url": f"{url}/{name}",
+        "require_approval": "never",
+        "authorization": TOKEN,
+    }
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def server(provider: Provider) -> Iterator[Server]:
+    started = Server(environment(provider.url), log_level="DEBUG").start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def gateway(server: Server, provider: Provider, http: httpx.Client) -> Gateway:
+    return Gateway(server.url, provider, http, lambda: server.stored)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("large", "too large"),
+        ("nothing", "is not MCP's JSON"),
+        ("deep", "is not MCP's JSON"),
+        ("no_result", "cannot be read"),
+        ("other_kind", "cannot be read"),
+        ("dies", "Connection closed"),
+        ("elsewhere", "169.254.169.254"),
+        ("tells", "no such token: [redacted]"),
+        ("slow_pattern", None),
+        ("fine", None),
+    ],
+)
+def test_a_call(
+    gateway: Gateway,
+    hostile: Callable[[str], Json],
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    said: str | None,
+) -> None:
+    scenario = gateway.scenario(says("chat", calls=[("bad__do", {})]), says("chat", "Well."))
+    begun = time.monotonic()
+    told = gateway.ask({"model": MODELS["chat"], "input": "go", "tools": [hostile(name)]}, stream=True)
+    assert time.monotonic() - begun < 15
+    [call] = told.of("mcp_call")
+    assert (told.response["status"], told.text) == ("completed", "Well.")
+    assert said in call["error"]["message"] if said else call["error"] is None
+    assert TOKEN not in json.dumps(told.events) + caplog.text + scenario.requests[1].body.decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "offered"),
+    [
+        pytest.param("endless", "more than 50 pages", 0, marks=pytest.mark.slow),
+        ("thousands", "more than 1000 tools: name the ones to offer in 'allowed_tools'", 0),
+        ("long", "tools of more than 1048576 bytes", 0),
+        ("garbage", "text/html", 0),
+        ("large_list", "too large", 0),
+        ("twice", None, 3),
+        ("unresolvable", None, 1),  # the other one is listed, but no tool for this provider
+    ],
+)
+def test_a_list(
+    gateway: Gateway, hostile: Callable[[str], Json], name: str, error: str | None, offered: int
+) -> None:
+    scenario = gateway.scenario(says("gemini", "Well."))
+    begun = time.monotonic()
+    told = gateway.ask({"model": MODELS["gemini"], "input": "go", "tools": [hostile(name)]}, stream=True)
+    assert time.monotonic() - begun < 15
+    [listed] = told.of("mcp_list_tools")
+    assert (told.response["status"], told.text) == ("completed", "Well.")
+    assert error in listed["error"] if error else listed["error"] is None
+    declared = scenario.requests[0].json.get("tools", [{}])[0].get("functionDeclarations", [])
+    assert len({each["name"] for each in declared}) == offered
+
+
+def test_some_of_thousands(gateway: Gateway, hostile: Callable[[str], Json]) -> None:
+    scenario = gateway.scenario(says("gemini", "Well."))
+    few = {**hostile("thousands"), "allowed_tools": ["t9", "t1499"]}
+    told = gateway.ask({"model": MODELS["gemini"], "input": "go", "tools": [few]})
+    assert [each["name"] for each in told.of("mcp_list_tools")[0]["tools"]] == ["t9", "t1499"]
+    assert b"bad__t1499" in scenario.requests[0].body
