@@ -9,6 +9,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openresponses.adapters.base import Started
 from openresponses.adapters.chat import ChatAdapter
 from openresponses.adapters.tools import InputUnwrapper, wire_name
 from openresponses.protocol.errors import ApiError
@@ -28,7 +29,7 @@ def body(*args: Any, **more: Any) -> dict[str, Any]:
 
 def read(*chunks: dict[str, Any], **more: Any) -> list[Any]:
     reader = ADAPTER.reader(make_turn(**more))
-    return told(delta for chunk in chunks for delta in reader.frame("", chunk))
+    return told([*(delta for chunk in chunks for delta in reader.frame("", chunk)), *reader.end()])
 
 
 def chunk(delta: dict[str, Any] | None = None, finish: str | None = None, **more: Any) -> dict[str, Any]:
@@ -522,6 +523,8 @@ def test_a_cut_call_is_left_open() -> None:
         ("model_length", ("finished", "max_output_tokens")),
         ("content_filter", ("finished", "content_filter")),
         ("SAFETY", ("finished", "content_filter")),
+        ("content_filter: PROHIBITED_CONTENT", ("finished", "content_filter")),
+        ("function_call_filter: MALFORMED_FUNCTION_CALL", ("failed", "model_error")),
         ("error", ("failed", "provider_error")),
         ("insufficient_system_resource", ("failed", "server_is_overloaded")),
     ],
@@ -530,12 +533,89 @@ def test_finish_reasons(finish: str, last: Any) -> None:
     assert read(chunk({"content": "x"}), chunk({}, finish)) == [("text", "x"), last]
 
 
-def test_nothing_but_usage_follows_the_end() -> None:
+def test_the_end_is_said_once_behind_its_counts() -> None:
     usage = {"prompt_tokens": 1, "completion_tokens": 2}
     found = read(
         chunk({"content": "x"}, "stop"), chunk({"content": ""}, "stop"), {"choices": [], "usage": usage}
     )
-    assert found == [("text", "x"), ("finished", None), ("usage", 1, 2, 0, 0)]
+    assert found == [("text", "x"), ("usage", 1, 2, 0, 0), ("finished", None)]
+
+
+def test_a_finish_reason_in_each_of_several_chunks() -> None:
+    """OpenRouter's way with Gemini: each parallel call has a finish_reason of its own, all at one index."""
+    one, two = (
+        {"index": 0, "id": name, "function": {"name": name, "arguments": '{"a":1}'}} for name in ("f", "g")
+    )
+    found = read(
+        chunk({"tool_calls": [one]}, "tool_calls"),
+        chunk({"tool_calls": [two]}, "tool_calls"),
+        chunk({"content": ""}, "length"),
+    )
+    assert [made[1] for made in found] == ["f", "g", "max_output_tokens"]
+
+
+def test_an_error_behind_the_finish_reason_is_a_failure() -> None:
+    found = read(
+        chunk({"content": "x"}, "length"), chunk({}) | {"error": {"code": 400, "message": "Token limit"}}
+    )
+    assert found[:2] == [("text", "x"), ("failed", "invalid_value")]
+
+
+def test_other_choices_are_other_answers() -> None:
+    other = {"index": 1, "delta": {"content": "y"}, "finish_reason": "length"}
+    assert read({"choices": [other]}, chunk({"content": "x"}, "stop")) == [("text", "x"), ("finished", None)]
+    both = {"choices": [other, {"index": 0, "delta": {"content": "x"}, "finish_reason": "stop"}]}
+    assert read(both) == [("text", "x"), ("finished", None)]
+
+
+def test_the_model_is_named_by_the_first_chunk_that_knows_it() -> None:
+    """Azure's first chunk has the prompt's filter results, no choices, and an empty model."""
+    reader = ADAPTER.reader(make_turn())
+    first = {"choices": [], "model": "", "prompt_filter_results": [{"prompt_index": 0}]}
+    assert list(reader.frame("", first)) == []
+    [started, _] = reader.frame("", chunk({"content": "x"}, None, model="gpt-5-mini-2025-08-07"))
+    assert started == Started("gpt-5-mini-2025-08-07")
+
+
+def test_what_is_there_but_empty_is_nothing() -> None:
+    """Snowflake's way: every field of the API, each with an empty value."""
+    delta = {
+        "content": "x", "refusal": "", "audio": {"id": "", "data": "", "transcript": "", "expires_at": 0},
+        "function_call": {"name": "", "arguments": ""}, "annotations": None,
+        "tool_calls": [{"id": "c", "custom": {"name": "", "input": ""},
+                        "function": {"name": "f", "arguments": '{"a":1}'}}],
+    }  # fmt: skip
+    data = chunk(delta, "tool_calls")
+    data["choices"][0]["logprobs"] = {"content": None, "refusal": None}
+    assert read(data) == [
+        ("text", "x"),
+        ("call", "f", "c", "function", '{"a":1}', True),
+        ("finished", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("delta", "logprobs", "text"),
+    [
+        ({"content": {"name": "A", "age": 3}}, None, '{"name":"A","age":3}'),
+        ({"content": "x"}, -1.2e-06, "x"),
+        ({"content": "x"}, {"tokens": ["x"], "token_logprobs": [-0.1]}, "x"),
+    ],
+    ids=["JSON as an object", "one number for all tokens", "logprobs of the completions API"],
+)
+def test_text_in_odd_company(delta: dict[str, Any], logprobs: Any, text: str) -> None:
+    data = chunk(delta)
+    data["choices"][0]["logprobs"] = logprobs
+    assert read(data) == [("text", text)]
+
+
+def test_a_message_beside_the_delta_repeats_it() -> None:
+    """Perplexity's way: each chunk has the whole text so far, too."""
+    last = chunk({"content": ""}, "stop")
+    last["choices"][0]["message"] = {"role": "assistant", "content": "xy"}
+    empty = chunk({}, None)
+    empty["choices"][0]["message"] = {"role": "assistant", "content": "xy"}
+    assert read(chunk({"content": "xy"}), empty, last) == [("text", "xy"), ("finished", None)]
 
 
 @pytest.mark.parametrize(
@@ -560,6 +640,7 @@ def test_usage(usage: dict[str, Any], ours: tuple[int, ...]) -> None:
         ({"reasoning": "r"}, "r"),
         ({"reasoning_content": "r", "reasoning": "r"}, "r"),
         ({"reasoning": "r", "reasoning_details": [{"type": "reasoning.text", "text": "r"}]}, "r"),
+        ({"reasoning_content": "r", "reasoning_details": [{"type": "reasoning.text", "text": "r"}]}, "r"),
         ({"reasoning_details": [{"type": "reasoning.summary", "summary": "s"}]}, "s"),
         ({"content": [{"type": "thinking", "thinking": "t"}]}, "t"),
     ],

@@ -94,7 +94,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "a limit where the API demands one": ("adapters/test_anthropic.py::test_knobs",),
     "calls by index, ids once, usage last, reasoning under two names (Chat Completions)": (
         "adapters/test_chat.py::test_tool_calls_are_told_apart",
-        "adapters/test_chat.py::test_nothing_but_usage_follows_the_end",
+        "adapters/test_chat.py::test_the_end_is_said_once_behind_its_counts",
         "adapters/test_chat.py::test_reasoning_under_its_many_names",
     ),
 }
@@ -148,7 +148,7 @@ PITFALLS: dict[str, tuple[str, ...]] = {
     ),
     "no terminal event after an error in the stream": (MID_ANSWER, "anthropic/overloaded_in_mid_answer"),
     "usage after the end lost, cached tokens counted twice": (
-        "adapters/test_chat.py::test_nothing_but_usage_follows_the_end", "anthropic/text_and_cache_usage",
+        "adapters/test_chat.py::test_the_end_is_said_once_behind_its_counts", "anthropic/text_and_cache_usage",
         "adapters/test_chat.py::test_usage",
     ),
     "files left out": (FILES, "http/test_files.py::test_the_same_in_a_tools_result"),

@@ -283,6 +283,9 @@ class Reader(Protocol):
     """Reads one answer of the provider; keeps what it needs to know between frames.
 
     The engine stops reading at Failed, and at the end of the stream fails the turn if there was no Finished.
+
+    A reader may have a `stopped`: whether the provider has told why it stopped, though only the end of the stream shows
+    that nothing follows. The engine then waits for little more, and takes a broken connection for that end.
     """
 
     def frame(self, event: str, data: Json) -> Iterable[Delta]:

@@ -1,8 +1,10 @@
 """The answers of Chat Completions servers: their chunks, or a whole completion, as deltas.
 
 Servers agree on the outline only. Known to differ, and read here: tool calls without an index, whole, or with their
-name repeated; reasoning as `reasoning_content`, `reasoning`, `reasoning_details` or content parts; usage in a chunk
-without choices, in the last one, or in `x_groq`; citations as annotations or as a list of sources.
+name repeated; reasoning as `reasoning_content`, `reasoning`, `reasoning_details` or content parts, often under several
+of these names at once; usage in a chunk without choices, in the last one, or in `x_groq`; citations as annotations or
+as a list of sources; fields that are there but empty; a finish_reason in every chunk that ends a part of the answer, as
+in one for each of several calls: the last one counts, and is said in `end`.
 """
 
 from __future__ import annotations
@@ -50,6 +52,8 @@ FAILURES = {
     "abort": "provider_error",
     "network_error": "provider_error",
     "insufficient_system_resource": "server_is_overloaded",
+    "function_call_filter": "model_error",
+    "malformed_function_call": "model_error",
 }
 REASONING_FIELDS = ("reasoning_content", "reasoning")
 SOURCE_MARK = re.compile(r"\[(\d{1,3})\]")
@@ -73,11 +77,16 @@ class ChatReader:
         self._text: list[str] = []
         self._sources: list[Json] = []
         self._images = 0
-        self._started = self._finished = False
+        self._started = False
+        self._finish: str | None = None
+
+    @property
+    def stopped(self) -> bool:
+        return self._finish is not None
 
     def frame(self, event: str, data: Json) -> Iterable[Delta]:
         # Nearly all chunks are a piece of text and nothing else.
-        if self._text and not self._state and not self._finished and (text := _only_text(data)):
+        if self._text and not self._state and (text := _only_text(data)):
             self._text.append(text)
             return (TextDelta(text),)
         return self._read(event, data)
@@ -86,14 +95,14 @@ class ChatReader:
         if data.get("error") or data.get("object") == "error" or event == "error":
             yield Failed(failure(200, data))
             return
-        if not self._started:
+        choices = data.get("choices")
+        if not self._started and (choices or data.get("model")):  # Azure's first chunk has neither
             self._started = True
             yield Started(data.get("model"), data.get("service_tier"))
-        choices = data.get("choices")
-        if not self._finished:
-            self._note_sources(data)
-            if choices:
-                yield from self._choice(choices[0])
+        self._note_sources(data)
+        for choice in choices or ():
+            if not choice.get("index"):  # others are other answers
+                yield from self._choice(choice)
         usage = (
             data.get("usage")
             or (data.get("x_groq") or {}).get("usage")
@@ -117,21 +126,28 @@ class ChatReader:
             yield from self.frame(
                 "", {**data, "choices": [{**choice, "delta": message, "finish_reason": finish}]}
             )
+            yield from self.end()
 
     def end(self) -> Iterator[Delta]:
-        yield from ()
+        if self._finish is None:
+            return
+        if self._tags:
+            yield from self._untagged(self._tags.end())
+        yield from self._thought()
+        yield from self._cite_sources()
+        reason = REASONS.get(self._finish)
+        if reason is None:
+            yield from self._calls.end()
+        yield Finished(reason)
 
     # ---------------------------------------------------------------- a chunk
 
     def _choice(self, choice: Json) -> Iterator[Delta]:
-        delta = choice.get("delta") or choice.get("message") or {}
+        # A `message` beside the delta, as Perplexity's, says all of it again.
+        delta = (choice["delta"] if "delta" in choice else choice.get("message")) or {}
         yield from self._reasoning(delta)
         if content := delta.get("content"):
-            if isinstance(content, str):
-                yield from self._say(content, choice.get("logprobs"))
-            else:
-                for part in content:
-                    yield from self._part(part)
+            yield from self._content(content, choice.get("logprobs"))
         if refusal := delta.get("refusal"):
             yield from self._thought()
             yield RefusalDelta(refusal)
@@ -143,10 +159,19 @@ class ChatReader:
             yield from self._image(image)
         for annotation in delta.get("annotations") or ():
             yield from self._annotation(annotation)
-        if delta.get("audio"):
+        if any((delta.get("audio") or {}).values()):
             yield unreadable("audio")
         elif finish := choice.get("finish_reason"):
-            yield from self._finish(str(finish).lower(), choice)
+            yield from self._stop(str(finish).lower(), choice)
+
+    def _content(self, content: Any, logprobs: Any) -> Iterator[Delta]:
+        if isinstance(content, str):
+            yield from self._say(content, logprobs)
+        elif isinstance(content, dict):  # Cloudflare's JSON mode: the JSON itself
+            yield from self._say(dump(content), None)
+        else:
+            for part in content:
+                yield from self._part(part)
 
     def _reasoning(self, delta: Json) -> Iterator[Delta]:
         text = ""
@@ -155,11 +180,11 @@ class ChatReader:
             if value and isinstance(value, str):
                 text = text or value  # some give the same text under both names
                 self._keep(field, value)
+        told = ""
         for detail in delta.get("reasoning_details") or ():
             self._keep_detail(detail)
-            if not delta.get("reasoning"):
-                text += detail.get("text") or detail.get("summary") or ""
-        if text:
+            told += detail.get("text") or detail.get("summary") or ""
+        if text := text or told:
             yield ReasoningDelta(text, raw=True)
 
     def _part(self, part: Json | str) -> Iterator[Delta]:
@@ -181,7 +206,7 @@ class ChatReader:
         elif kind != "reference":
             yield unreadable(f"a part of a type {quoted(str(kind))}")
 
-    def _say(self, text: str, logprobs: Json | None) -> Iterator[Delta]:
+    def _say(self, text: str, logprobs: Any) -> Iterator[Delta]:
         if not text:
             return
         yield from self._thought()
@@ -189,7 +214,8 @@ class ChatReader:
             yield from self._untagged(self._tags.feed(text))
         else:
             self._text.append(text)
-            yield TextDelta(text, logprobs_of(logprobs.get("content")) if logprobs else None)
+            listed = logprobs.get("content") if isinstance(logprobs, dict) else None
+            yield TextDelta(text, logprobs_of(listed))
 
     def _untagged(self, deltas: Iterable[Delta]) -> Iterator[Delta]:
         for delta in deltas:
@@ -282,21 +308,14 @@ class ChatReader:
 
     # ---------------------------------------------------------------- the end
 
-    def _finish(self, finish: str, choice: Json) -> Iterator[Delta]:
-        self._finished = True
-        if self._tags:
-            yield from self._untagged(self._tags.end())
-        yield from self._thought()
-        if code := FAILURES.get(finish):
+    def _stop(self, finish: str, choice: Json) -> Iterator[Delta]:
+        reason, _, _ = finish.partition(":")  # Gemini's server: "content_filter: PROHIBITED_CONTENT"
+        if code := FAILURES.get(reason):
             error = choice.get("error")
-            fallback = ApiError(code, f"The provider ended its answer with a reason {quoted(str(finish))}.")
+            fallback = ApiError(code, f"The provider ended its answer with a reason {quoted(finish)}.")
             yield Failed(failure(200, {"error": error}) if error else fallback)
-            return
-        yield from self._cite_sources()
-        reason = REASONS.get(finish)
-        if reason is None:
-            yield from self._calls.end()
-        yield Finished(reason)
+        else:
+            self._finish = reason
 
 
 def _only_text(data: Json) -> str | None:
@@ -385,7 +404,8 @@ class _Calls:
         self._by_index: dict[int, _Call] = {}
 
     def piece(self, piece: Json) -> Iterator[Delta]:
-        custom = piece.get("custom")
+        custom = piece.get("custom") or {}
+        custom = custom if any(custom.values()) else None
         function = custom or piece.get("function") or {}
         name = function.get("name")
         call = self._find(piece.get("index"), piece.get("id") or None, name)

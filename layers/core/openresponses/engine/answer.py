@@ -34,6 +34,11 @@ class AnswerReader:
         self._left_out: set[type] = set()  # kinds of deltas, said in the log
         self.finished = self.failed = self.done = False
 
+    @property
+    def stopped(self) -> bool:
+        """The provider has told why it stopped: what little may follow is not waited for at length."""
+        return self.finished or getattr(self._reader, "stopped", False)
+
     def feed(self, chunk: bytes) -> list[Delta]:
         """The deltas of the next chunk."""
         if not chunk:

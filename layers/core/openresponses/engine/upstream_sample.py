@@ -154,22 +154,24 @@ class UpstreamSample:
         reader = self._reader
         assert reader is not None
         while not reader.done:
-            limit = self._now() + (GRACE_SECONDS if reader.finished else self._idle)
+            limit = self._now() + (GRACE_SECONDS if reader.stopped else self._idle)
             try:
                 async with asyncio.timeout_at(self._before_deadline(limit)):
                     deltas = await self._next()
             except TimeoutError:
-                if reader.finished:
-                    return
-                self._raise_at_deadline()
-                silent = f"{self._provider.name} fell silent for {self._idle:g} s."
-                deltas = [Failed(self._told(ApiError("provider_timeout", silent)))]
-                reader.done = True
+                if reader.stopped:
+                    deltas = reader.end()
+                else:
+                    self._raise_at_deadline()
+                    silent = f"{self._provider.name} fell silent for {self._idle:g} s."
+                    deltas = [Failed(self._told(ApiError("provider_timeout", silent)))]
+                    reader.done = True
             except (httpx.TransportError, httpx.DecodingError) as error:
-                if reader.finished:
-                    return
-                deltas = [Failed(self._told(self._broken(error)))]
-                reader.done = True
+                if reader.stopped:
+                    deltas = reader.end()
+                else:
+                    deltas = [Failed(self._told(self._broken(error)))]
+                    reader.done = True
             if deltas:
                 yield deltas
 
