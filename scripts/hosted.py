@@ -37,6 +37,7 @@ TOOLS: dict[str, Json] = {
     "shell": {},
     "local_shell": {},
     "apply_patch": {},
+    "programmatic_tool_calling": {},
 }
 # What can be said of them: the tool with the option, and without it.
 OPTIONS: dict[str, tuple[str, Json]] = {
@@ -75,6 +76,8 @@ ITEMS: dict[str, Json] = {
     "mcp_approval_response": {"approval_request_id": "mcpr_1", "approve": True},
     "tool_search_call": {"arguments": {"query": "a"}, "execution": "server", "call_id": None},
     "tool_search_output": {"tools": [], "execution": "server", "call_id": None},
+    "program": {"call_id": "c1", "code": "find()", "fingerprint": "f"},
+    "program_output": {"call_id": "c1", "result": "found"},
     "computer_call": {"call_id": "c1", "action": {"type": "click", "x": 1, "y": 2}},
     "local_shell_call": {"call_id": "c1", "action": {"type": "exec", "command": ["ls"]}},
     "shell_call": {"call_id": "c1", "action": {"commands": ["ls"]}},
@@ -95,6 +98,8 @@ NO_CONTENT = {
     "mcp_approval_response": "the call that it led to tells it",
     "tool_search_call": "the tools are offered",
     "tool_search_output": "the tools are offered",
+    "program": "the calls that it made stand beside it",
+    "program_output": "what came out stands in the answer",
 }
 
 

@@ -251,6 +251,18 @@ CALL: Json = {"type": "function_call", "call_id": "call_1", "name": "f", "argume
             {"type": "mcp_approval_request", "id": "mcpr_1", "name": "f", "arguments": "{}", "server_label": "s"},
         ),
         (
+            {"type": "program", "id": "cm_1", "status": "completed", "call_id": "c", "code": "f()", "fingerprint": "x"},
+            {"type": "program", "id": "cm_1", "call_id": "c", "code": "f()", "fingerprint": "x"},
+        ),
+        (CALL | {"caller": {"type": "program", "caller_id": "c"}},
+         CALL | {"caller": {"type": "program", "caller_id": "c"}}),
+        (
+            {"role": "user", "content": [{"type": "input_text", "text": "a",
+                                          "prompt_cache_breakpoint": {"mode": "explicit"}}]},
+            {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a",
+                                                             "prompt_cache_breakpoint": {"mode": "explicit"}}]},
+        ),
+        (
             {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "t"}],
              "encrypted_content": "gAAAA", "status": "completed"},
             {"type": "reasoning", "summary": [{"type": "summary_text", "text": "t"}], "encrypted_content": "gAAAA"},
@@ -303,7 +315,7 @@ def test_a_foreign_compaction_is_refused_because_the_history_is_in_it() -> None:
 
 def read(*frames: Json, provider: str = "openai", end: bool = True) -> list[Delta]:
     reader = ADAPTER.reader(turn({}, provider=provider))
-    deltas = [delta for frame in frames for delta in reader.frame(frame["type"], frame)]
+    deltas = [delta for frame in frames for delta in reader.frame(frame.get("type", ""), frame)]
     return [*deltas, *reader.end()] if end else deltas
 
 
@@ -476,6 +488,38 @@ READINGS: dict[str, tuple[list[Json], list[Delta]]] = {
             MessageStarted(None), TextDelta("d"), PartEnd(), ItemEnd(), Finished(None),
         ],
     ),
+    "a call that a program made": (
+        [
+            CREATED,
+            item("added", 0, type="program", call_id="p", code="", fingerprint="f"),
+            item("done", 0, type="program", call_id="p", code="f()", fingerprint="f"),
+            item("added", 1, type="function_call", call_id="c", name="f", caller={"type": "program", "caller_id": "p"}),
+            item("done", 1, type="function_call", call_id="c", name="f", arguments="{}"),
+        ],
+        [
+            STARTED,
+            HostedItemStarted(0, {"type": "program", "call_id": "p", "code": "", "fingerprint": "f"}),
+            HostedItemEnded(0, {"type": "program", "call_id": "p", "code": "f()", "fingerprint": "f"}),
+            ToolCallStarted(1, "f", "c", caller={"type": "program", "caller_id": "p"}),
+            ToolCallDelta(1, "{}"), ItemEnd(1),
+        ],
+    ),
+    "annotations that come after their part's end, and without a place": (
+        [
+            CREATED,
+            item("added", 0, type="message", content=[]),
+            event("output_text.delta", 0, content_index=0, delta="abc"),
+            event("content_part.done", 0, content_index=0, part=text("abc")),
+            item("done", 0, type="message",
+                 content=[text("abc", annotations=[{"type": "url_citation", "url": "https://a.b", "title": None}])]),
+        ],
+        [
+            STARTED, MessageStarted(None), TextDelta("abc"), PartEnd(),
+            Annotation({"type": "url_citation", "title": "", "start_index": 0, "end_index": 3,
+                        "url": "https://a.b"}),
+            ItemEnd(),
+        ],
+    ),
     "a limit, in mid-message": (
         [
             CREATED,
@@ -530,10 +574,11 @@ def failed_with(code: str, message: str = "m") -> Json:
         ([failed_with("context_length_exceeded")], "context_length_exceeded", None),
         ([failed_with("invalid_prompt")], "invalid_prompt", None),
         ([{"type": "error"}], "provider_error", None),
+        ([{"error": {"code": "server_is_overloaded", "message": "m"}}], "server_is_overloaded", None),
     ],
 )
 def test_failures_are_told_once(frames: list[Json], code: str, retry_after: float | None) -> None:
-    deltas = read(CREATED, *frames, end=frames[-1]["type"] == "error")
+    deltas = read(CREATED, *frames, end=frames[-1].get("type", "error") == "error")
     failures = [delta.error for delta in deltas if isinstance(delta, Failed)]
     assert [(error.code, error.retry_after) for error in failures] == [(code, retry_after)]
     assert not any(isinstance(delta, Started) for delta in deltas), "it may still be retried"
@@ -554,6 +599,7 @@ def test_content_that_has_no_place_is_not_dropped_in_silence() -> None:
         ({"model": "m", "output": [], "status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}},
          Finished("max_output_tokens")),
         ({"model": "m", "output": []}, Finished()),
+        ({"model": "m", "output": [], "status": "done"}, Finished()),
         ({"output": [], "status": "queued"}, "model_error"),
         ({"output": [], "status": "in_progress"}, "model_error"),
         ({"output": [], "status": "cancelled"}, "model_error"),

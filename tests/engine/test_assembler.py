@@ -137,6 +137,18 @@ def test_interleaved_calls_keep_their_own_arguments() -> None:
     assert [(item["name"], item["arguments"]) for item in items] == [("f", '{"a":1}'), ("g", '{"b":2}')]
 
 
+def test_a_citation_after_the_end_of_its_text_joins_it() -> None:
+    cited = {"type": "file_path", "file_id": "f", "index": 0}
+    [message] = output([base.TextDelta("a"), base.PartEnd(), base.Annotation(cited), base.TextDelta("b")])
+    assert [(part["text"], part["annotations"]) for part in message["content"]] == [("a", [cited]), ("b", [])]
+
+
+def test_the_caller_of_a_call_stays_on_it() -> None:
+    caller = {"type": "program", "caller_id": "p"}
+    [call] = output([base.ToolCallStarted("k", "f", "c", caller=caller)])
+    assert call["caller"] == caller
+
+
 def test_a_call_without_arguments_has_an_empty_object() -> None:
     assert output([base.ToolCallStarted(0, "f")])[0]["arguments"] == "{}"
 

@@ -54,6 +54,8 @@ ITEMS: dict[str, Json] = {
     "mcp_call": item(server_label=STRING, name=STRING, arguments=STRING),
     "mcp_list_tools": item(server_label=STRING, tools=ARRAY),
     "mcp_approval_request": item(server_label=STRING, name=STRING, arguments=STRING),
+    "program": item(call_id=STRING, code=STRING, fingerprint=STRING),
+    "program_output": item(call_id=STRING, result=STRING),
 }
 
 ANNOTATIONS: dict[str, Json] = {

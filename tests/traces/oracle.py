@@ -313,7 +313,7 @@ def openai_item(said: Said, item: Json) -> None:
         for part in item["content"]:
             said.text += part.get("text", "")
             said.citations |= {
-                (note["url"], part["text"][note["start_index"] : note["end_index"]])
+                (note["url"], part["text"][note.get("start_index", 0) : note.get("end_index")])
                 for note in part.get("annotations") or () if note["type"] == "url_citation"
             }  # fmt: skip
             said.refused = said.refused or bool(part.get("refusal"))
@@ -339,7 +339,8 @@ def openai_end(said: Said, response: Json) -> None:
             (usage.get("output_tokens_details") or {}).get("reasoning_tokens", 0),
         )
     details = response.get("error") or response.get("incomplete_details") or {}
-    said.end(response["status"], details.get("code") or details.get("reason"))
+    status = response["status"] if response["status"] in (INCOMPLETE, FAILED) else COMPLETED
+    said.end(status, details.get("code") or details.get("reason"))
 
 
 def openai_whole(body: Json) -> Said:

@@ -173,6 +173,8 @@ class ToolCallStarted:
     `call_id` is the provider's id for pairing the result; None: the assembler makes one. Several calls may be open
     at once; opening one closes an open message or reasoning item.
 
+    `caller`: what made the call, where the provider says so (OpenAI: a program of its model's); it stays on the item.
+
     Kind "mcp" is the engine's own: a call that it runs on an MCP server, whose label is the namespace. Its item stays
     open until it is given complete (HostedItemEnded).
     """
@@ -182,6 +184,7 @@ class ToolCallStarted:
     call_id: str | None = None
     kind: Literal["function", "custom", "mcp"] = "function"
     namespace: str | None = None
+    caller: Json | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,9 +71,10 @@ CLIENT_CALLS: dict[str, tuple[str, ...]] = {
     "computer_call": ("action", "actions"),
 }
 OUTPUTS = {"function_call_output", "custom_tool_call_output", *(f"{kind}_output" for kind in CLIENT_CALLS)}
-# Not content: what a tool search or a server's tool list found is offered as tools, where it is.
+# Not content: what a tool search or a server's tool list found is offered as tools, where it is; the calls that a
+# program made are items of their own.
 LEFT_OUT = {"additional_tools", "mcp_list_tools", "mcp_approval_request", "mcp_approval_response"}
-LEFT_OUT |= {"tool_search_call", "tool_search_output"}
+LEFT_OUT |= {"tool_search_call", "tool_search_output", "program", "program_output"}
 
 
 def chat_messages(turn: Turn) -> list[Message]:

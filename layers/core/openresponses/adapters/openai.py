@@ -135,10 +135,12 @@ ITEMS_WITH_ID = frozenset(
         "mcp_approval_request",
         "mcp_call",
         "mcp_list_tools",
+        "program",
+        "program_output",
     }
 )
 # OpenAI's own have none; ours all do.
-ITEMS_WITHOUT_STATUS = frozenset({"mcp_approval_request", "mcp_list_tools"})
+ITEMS_WITHOUT_STATUS = frozenset({"additional_tools", "mcp_approval_request", "mcp_list_tools", "program"})
 
 
 def _body(turn: Turn) -> Json:
@@ -208,10 +210,8 @@ def _message(item: Json) -> Json:
 def _part(part: Json, text_type: str) -> Json:
     if "text" not in part:
         return {name: value for name, value in part.items() if value is not None}
-    sent = {"type": text_type, "text": part["text"]}
-    if part.get("annotations"):
-        sent["annotations"] = part["annotations"]
-    return sent
+    more = {name: part[name] for name in ("annotations", "prompt_cache_breakpoint") if part.get(name)}
+    return {"type": text_type, "text": part["text"], **more}
 
 
 def _sealed_item(turn: Turn, item: Json, reasons: bool) -> Json | None:
@@ -274,6 +274,8 @@ class ResponsesReader:
         kind = data.get("type") or event
         if handler := HANDLERS.get(kind):
             return handler(self, data)
+        if not kind and data.get("error"):
+            return self._on_error(data)
         item = self._items.get(data.get("output_index", -1))
         if item and item.kind not in OWN_KINDS:
             fields = {name: value for name, value in data.items() if name not in NUMBERING}
@@ -291,11 +293,11 @@ class ResponsesReader:
             return
         yield from self._on_created({"response": data})
         status = data.get("status") or "completed"
-        if status not in TERMINAL:
+        if status in UNFINISHED:
             message = f"The answer of {self._provider} is a response with status '{status}', which is not an answer."
             yield Failed(ApiError("model_error", message))
             return
-        yield from TERMINAL[status](self, {"response": data})
+        yield from TERMINAL.get(status, ResponsesReader._on_completed)(self, {"response": data})
 
     def end(self) -> Iterable[Delta]:
         if self._error is not None:
@@ -362,7 +364,8 @@ class ResponsesReader:
             phase = item.get("phase")
             yield MessageStarted(phase if phase in PHASES else None)
         elif call := CALLS.get(kind):
-            yield ToolCallStarted(index, item["name"], item.get("call_id"), call[0], item.get("namespace"))  # type: ignore[arg-type]
+            more = call[0], item.get("namespace"), item.get("caller")
+            yield ToolCallStarted(index, item["name"], item.get("call_id"), *more)  # type: ignore[arg-type]
         elif kind != "reasoning":
             yield HostedItemStarted(index, self._hosted(item))
 
@@ -426,8 +429,9 @@ class ResponsesReader:
         return (RefusalDelta(delta),)
 
     def _on_annotation(self, data: Json) -> Iterable[Delta]:
-        self._part(data, "content", "content_index").annotations += 1
-        return (Annotation(data["annotation"]),)
+        part = self._part(data, "content", "content_index")
+        part.annotations += 1
+        return (_annotation(data["annotation"], part.sent),)
 
     def _on_summary(self, data: Json) -> Iterable[Delta]:
         delta = data["delta"]
@@ -458,6 +462,7 @@ class ResponsesReader:
 
     def _end_part(self, state: _Part, part: Json) -> Iterator[Delta]:
         if state.ended:
+            yield from self._late_annotations(state, part)
             return
         state.ended = True
         kind = part.get("type")
@@ -469,9 +474,16 @@ class ResponsesReader:
             return
         if rest or not state.sent:
             yield PART_DELTAS[kind](rest, part if not state.sent else {})
-        for annotation in (part.get("annotations") or ())[state.annotations :]:
-            yield Annotation(annotation)
+        state.sent = max(state.sent, len(text))
+        yield from self._late_annotations(state, part)
         yield PartEnd()
+
+    def _late_annotations(self, state: _Part, part: Json) -> Iterator[Delta]:
+        """Those that the stream has not told."""
+        annotations = part.get("annotations") or ()
+        for annotation in annotations[state.annotations :]:
+            yield _annotation(annotation, state.sent)
+        state.annotations = max(state.annotations, len(annotations))
 
 
 def _places(told: Collection[int], count: int) -> list[int]:
@@ -481,6 +493,14 @@ def _places(told: Collection[int], count: int) -> list[int]:
     if all(index in own for index in told):
         return list(own)
     return [*told, *(index for index in own if index not in told)][:count]
+
+
+def _annotation(given: Any, end: int) -> Annotation:
+    """A web page that is cited without a place, as xAI does, is cited for all that has been said."""
+    if isinstance(given, dict) and given.get("type") == "url_citation":
+        told = {key: value for key, value in given.items() if value is not None}
+        given = {"title": "", "start_index": 0, "end_index": end, **told}
+    return Annotation(given)
 
 
 # Content and summary parts: their text as a delta.
@@ -532,6 +552,7 @@ HANDLERS: dict[Any, Handler] = {
     "response.function_call_arguments.delta": ResponsesReader._on_arguments,
     "response.custom_tool_call_input.delta": ResponsesReader._on_arguments,
 }
+UNFINISHED = ("queued", "in_progress", "cancelled")
 # The end of a response by its status.
 TERMINAL: dict[Any, Handler] = {
     "completed": ResponsesReader._on_completed,

@@ -44,6 +44,8 @@ ITEMS: dict[str, Shape] = {
     "mcp_call": {"server_label": (str,), "name": (str,), "arguments": (str,)},
     "mcp_list_tools": {"server_label": (str,), "tools": (list,)},
     "mcp_approval_request": {"server_label": (str,), "name": (str,), "arguments": (str,)},
+    "program": {"call_id": (str,), "code": (str,), "fingerprint": (str,)},
+    "program_output": {"call_id": (str,), "result": (str,)},
 }
 ANNOTATIONS: dict[str, Shape] = {
     "url_citation": {"url": (str,), "title": (str,), "start_index": (int,), "end_index": (int,)},

@@ -203,7 +203,7 @@ class Assembler:
 
     def _on_part_end(self, _: base.PartEnd) -> None:
         if self._open:
-            self._open.end_part()
+            self._open.whole_part()
 
     def _on_item_end(self, delta: base.ItemEnd) -> None:
         item: ItemBuilder | None = self._open if delta.key is None else self._tools.get(delta.key)

@@ -44,39 +44,36 @@ class ItemBuilder:
 class MessageBuilder(ItemBuilder):
     """An assistant message: text and refusal parts. `phase` is OpenAI's label of commentary and final answer."""
 
-    __slots__ = ("_annotations", "_logprobs", "_parts", "_pieces", "_type", "phase", "place")
+    __slots__ = ("_annotations", "_logprobs", "_parts", "_pieces", "_type", "_whole", "phase", "place")
 
     def __init__(self, out: Assembler, phase: str | None) -> None:
         super().__init__(out, "message")
         self.phase = phase
         self._parts: list[Json] = []
         self._type: str | None = None
+        self._whole = False
         self._pieces: list[str] = []
         self._logprobs: list[Json] = []
         self._annotations: list[Json] = []
         self.added(self._item("in_progress", []))
 
     def text(self, text: str, logprobs: list[Json] | None) -> None:
-        if self._type != "output_text":
-            self._open_part(
-                "output_text", {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
-            )
+        if self._type != "output_text" or self._whole:
+            self._open_text()
         self._pieces.append(text)
         if logprobs:
             self._logprobs += logprobs
         self.out.emit("response.output_text.delta", **self.place, delta=text, logprobs=logprobs or [])
 
     def refusal(self, text: str) -> None:
-        if self._type != "refusal":
+        if self._type != "refusal" or self._whole:
             self._open_part("refusal", {"type": "refusal", "refusal": ""})
         self._pieces.append(text)
         self.out.emit("response.refusal.delta", **self.place, delta=text)
 
     def annotate(self, annotation: Json) -> None:
         if self._type != "output_text":
-            self._open_part(
-                "output_text", {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
-            )
+            self._open_text()
         place = len(self._annotations)
         self._annotations.append(annotation)
         self.out.emit(
@@ -86,9 +83,16 @@ class MessageBuilder(ItemBuilder):
             annotation=annotation,
         )
 
+    def whole_part(self) -> None:
+        """The provider has said all of the part's text; citations may still join it."""
+        self._whole = True
+
+    def _open_text(self) -> None:
+        self._open_part("output_text", {"type": "output_text", "text": "", "annotations": [], "logprobs": []})
+
     def _open_part(self, kind: str, part: Json) -> None:
         self.end_part()
-        self._type = kind
+        self._type, self._whole = kind, False
         self.place = {"item_id": self.id, "output_index": self.index, "content_index": len(self._parts)}
         self.out.emit("response.content_part.added", **self.place, part=part)
 
@@ -153,6 +157,9 @@ class ReasoningBuilder(ItemBuilder):
 
     def set_state(self, provider: str, payload: Json | str) -> None:
         self._state = seal(provider, payload)
+
+    def whole_part(self) -> None:
+        self.end_part()
 
     def _open_part(self, raw: bool) -> None:
         self.end_part()
@@ -244,7 +251,8 @@ class CallBuilder(ItemBuilder):
             "name": self.call.name,
             field: text,
         }
-        return {**item, "namespace": self.call.namespace} if self.call.namespace else item
+        more = {"namespace": self.call.namespace, "caller": self.call.caller}
+        return item | {name: value for name, value in more.items() if value}
 
 
 class McpCallBuilder(ItemBuilder):

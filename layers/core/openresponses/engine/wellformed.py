@@ -48,7 +48,8 @@ def _count(value: Any) -> bool:
 
 
 def _call(call: base.ToolCallStarted) -> bool:
-    return type(call.name) is str and _text_or_none(call.call_id) and _text_or_none(call.namespace)
+    names = _text_or_none(call.call_id) and _text_or_none(call.namespace)
+    return type(call.name) is str and names and (call.caller is None or type(call.caller) is dict)
 
 
 def _usage(usage: base.Usage) -> bool:

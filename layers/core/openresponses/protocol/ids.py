@@ -25,6 +25,8 @@ PREFIXES = {
     "mcp_call": "mcp",
     "mcp_list_tools": "mcpl",
     "mcp_approval_request": "mcpr",
+    "program": "cm",
+    "program_output": "cmo",
 }
 CONVERSATION_ID = re.compile(r"conv_[0-9a-f]{32}")
 RESPONSE_ID = re.compile(r"resp_[0-9a-f]{32}")

@@ -249,6 +249,8 @@ OTHER_ITEMS = (
     "mcp_approval_response",
     "tool_search_call",
     "tool_search_output",
+    "program",
+    "program_output",
 )
 ITEM_TAGS = {
     "message": "<message>",
@@ -391,6 +393,7 @@ HOSTED_TOOLS = (
     "shell",
     "apply_patch",
     "tool_search",
+    "programmatic_tool_calling",
 )
 TOOL_TAGS = {
     "function": "<function>",
