@@ -236,10 +236,12 @@ def openai_call(index: int, name: str, given: Json | str, call_id: str, output: 
 # --------------------------------------------------------------------------- Bedrock
 
 
-def message(kind: str, payload: Json, *, exception: bool = False) -> bytes:
-    """One message of AWS's event stream."""
+def message(
+    kind: str, payload: Json, *, exception: bool = False, names: dict[str, str] | None = None
+) -> bytes:
+    """One message of AWS's event stream; `names`: its headers, if they are others."""
     family = "exception" if exception else "event"
-    names = {f":{family}-type": kind, ":message-type": family}
+    names = names or {f":{family}-type": kind, ":message-type": family}
     headers = b"".join(
         bytes([len(name)]) + name.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
         for name, value in names.items()

@@ -2,38 +2,26 @@
 
 Requests are signed by IAM (`upstream/sigv4.py`), the answer is an AWS event stream. Model options read here:
 
-    thinking   "budget": takes Claude's extended thinking by token budget; absent: `reasoning` has no place
+    thinking   "budget": takes Claude's extended thinking by token budget; "adaptive": Claude's by `efforts`
+    efforts    levels of effort that an adaptive model has; another one is its next higher
+    effort     reasoning effort -> fields for other families' reasoning; without any of these, `reasoning` has no place
+    sampling   "one": temperature or top_p; "none": neither can be set; default both
 
-JSON output is a tool that the model must call, `final_answer`, whose arguments become the text.
+Reasoning goes back where its model asks for it again: signed or redacted, to a model of the same vendor. JSON output is
+a tool that the model must call, `final_answer`, whose arguments become the text.
 Source: Amazon Bedrock API reference, ConverseStream; user guide, "Carry out a conversation with the Converse API".
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any
 from urllib.parse import quote
 
 import orjson
 
 from ..protocol.errors import ApiError
-from .base import (
-    Delta,
-    Failed,
-    Finished,
-    ItemEnd,
-    Json,
-    ProviderState,
-    ReasoningDelta,
-    Started,
-    TextDelta,
-    Turn,
-    UpstreamRequest,
-    Usage,
-    provider_error,
-    usage_of,
-)
+from .base import Json, Turn, UpstreamRequest
+from .bedrock_reader import FINAL_ANSWER, BedrockReader, error_of
 from .messages import (
     Message,
     Part,
@@ -50,7 +38,7 @@ from .messages import (
     text_of,
     unsupported,
 )
-from .tools import CallReader, ToolTable
+from .tools import ToolTable
 
 INFERENCE = {"temperature": "temperature", "top_p": "topP", "max_output_tokens": "maxTokens"}
 SERVICE_TIERS = frozenset({"default", "flex", "priority", "reserved"})
@@ -74,35 +62,16 @@ DOCUMENTS = {
 VIDEOS = {"mp4", "mov", "mkv", "webm", "flv", "mpeg", "mpg", "wmv", "3gp"}
 NOT_IN_DOCUMENT_NAMES = re.compile(r"[^A-Za-z0-9 \-()\[\]]+")
 SYSTEM = ("system", "developer")
-
-FINAL_ANSWER = "final_answer"
-FINISHED: dict[str, str | None] = {
-    "end_turn": None,
-    "tool_use": None,
-    "stop_sequence": None,
-    "max_tokens": "max_output_tokens",
-    "model_context_window_exceeded": "max_output_tokens",
-    "guardrail_intervened": "content_filter",
-    "content_filtered": "content_filter",
-}
-# Exceptions of the stream -> our codes. Source: ConverseStreamOutput.
-EXCEPTIONS = {
-    "throttlingException": "rate_limit_exceeded",
-    "serviceUnavailableException": "server_is_overloaded",
-    "modelTimeoutException": "provider_timeout",
-    "validationException": "invalid_value",
-}
-TOO_LONG = re.compile(r"too long|too many (input )?tokens|context (length|window)", re.IGNORECASE)
-NO_MODEL = re.compile(
-    r"model identifier is invalid|isn't supported|could not resolve the foundation model", re.IGNORECASE
-)
+LEVELS = ("low", "medium", "high", "xhigh", "max")
+# The region that an inference profile's name begins with; behind it stands the vendor.
+REGION = re.compile(r"^(?:[a-z]{2}|us-gov|apac|global)\.")
 
 
 class BedrockAdapter:
     def build(self, turn: Turn) -> UpstreamRequest:
         ignored: list[str] = []
         messages = chat_messages(turn)
-        body: Json = {"messages": _alternating(messages)}
+        body: Json = {"messages": _alternating(messages, turn.model)}
         if system := [{"text": _text(part)} for message in _leading(messages) for part in message.parts]:
             body["system"] = system
         if config := _tool_config(turn, messages, ignored):
@@ -116,6 +85,7 @@ class BedrockAdapter:
             elif path != "reasoning.effort":
                 ignored.append(path)
         _think(turn, messages, body, inference, ignored)
+        _sample(turn, inference, ignored)
         ignored += details_of(messages)
         if inference:
             body["inferenceConfig"] = inference
@@ -131,14 +101,7 @@ class BedrockAdapter:
         except orjson.JSONDecodeError:
             data = {}
         message = data.get("message") or data.get("Message") or "" if isinstance(data, dict) else ""
-        return _error(status, str(message)[:2000])
-
-
-def _error(status: int, message: str, code: str | None = None) -> ApiError:
-    if code in (None, "invalid_value") and status == 400:
-        code = "context_length_exceeded" if TOO_LONG.search(message) else code
-        code = "model_not_found" if NO_MODEL.search(message) else code
-    return provider_error(status, message, code=code)
+        return error_of(status, str(message)[:2000])
 
 
 # --------------------------------------------------------------------------- the request: messages
@@ -150,29 +113,73 @@ def _leading(messages: list[Message]) -> list[Message]:
     return messages[:count]
 
 
-def _alternating(messages: list[Message]) -> list[Json]:
+def _alternating(messages: list[Message], model: str) -> list[Json]:
     """User and assistant in turns, the user first: neighbours of the same role are one message."""
     written: list[Json] = []
     for message in messages[len(_leading(messages)) :]:
         role = "assistant" if message.role == "assistant" else "user"
-        blocks = _blocks(message)
+        blocks = _blocks(message, model)
         if written and written[-1]["role"] == role:
             written[-1]["content"] += blocks
         elif blocks:
             written.append({"role": role, "content": blocks})
     if written and written[0]["role"] == "assistant":
         written.insert(0, {"role": "user", "content": [{"text": "(The conversation begins.)"}]})
+    _settle_documents(written)
     return written
 
 
-def _blocks(message: Message) -> list[Json]:
+def _settle_documents(written: list[Json]) -> None:
+    """What Converse asks of documents: a text beside them, and a name of its own for each."""
+    names: set[str] = set()
+    for message in written:
+        content = message["content"]
+        documents = [block["document"] for block in content if "document" in block]
+        if documents and not any("text" in block for block in content):
+            content.append({"text": "(See the attached files.)"})
+        for block in content:
+            documents += [
+                inner["document"]
+                for inner in block.get("toolResult", {}).get("content", ())
+                if "document" in inner
+            ]
+        for document in documents:
+            plain, count = document["name"], 1
+            while document["name"] in names:
+                count += 1
+                document["name"] = f"{plain} ({count})"
+            names.add(document["name"])
+
+
+def _vendor(model: str) -> str:
+    """Of a model's or an inference profile's id; an ARN stands for itself."""
+    return model if model.startswith("arn:") else REGION.sub("", model, count=1).partition(".")[0]
+
+
+def _thoughts(state: Json, model: str) -> list[Json]:
+    """The blocks of a reasoning item that go back: other vendors' models refuse them, and what nobody signed."""
+    if _vendor(state.get("model", model)) != _vendor(model):
+        return []
+    return [
+        block
+        for block in state["blocks"]
+        if "redactedContent" in block or "signature" in block.get("reasoningText", ())
+    ]
+
+
+def _blocks(message: Message, model: str) -> list[Json]:
     if message.role == "tool":
         content = [_block(part) for part in message.parts]
         return [{"toolResult": {"toolUseId": message.call_id, "content": content or [{"text": ""}]}}]
-    blocks = [{"reasoningContent": block} for state in message.state for block in state["blocks"]]
+    blocks = [{"reasoningContent": block} for state in message.state for block in _thoughts(state, model)]
     if message.role in SYSTEM:
         return [{"text": f"<{message.role}>\n{_text(part)}\n</{message.role}>"} for part in message.parts]
-    blocks += [_block(part) for part in message.parts if text_of(part.part) != ""]
+    for part in message.parts:
+        text = text_of(
+            part.part
+        )  # a text of nothing but white space is refused; models say such before calls
+        if text is None or (text.strip() if message.role == "assistant" else text):
+            blocks.append(_block(part))
     for call in message.calls:
         blocks.append({"toolUse": {"toolUseId": call.id, "name": call.name, "input": arguments_of(call)}})
     return blocks
@@ -286,21 +293,21 @@ def _tool_choice(turn: Turn, table: ToolTable, form: Json | None) -> Json:
 
 
 def _think(turn: Turn, messages: list[Message], body: Json, inference: Json, ignored: list[str]) -> None:
-    """Claude's extended thinking, where the model has it; forced tools and a lost thought exclude it."""
+    """Reasoning as the model's family takes it. A forced tool and a lost thought exclude Claude's thinking."""
     effort = (turn.request.get("reasoning") or {}).get("effort")
+    options = turn.profile.options
+    if fields := options.get("effort", {}).get(effort):
+        body["additionalModelRequestFields"] = dict(fields)
+        return
     if effort in (None, "none"):
         return
     forced = "toolChoice" in body.get("toolConfig", {})
     lost = any(message.calls and not message.state for message in messages)
-    if turn.profile.options.get("thinking") != "budget" or forced or lost:
+    fields = None if forced or lost else _thinking(effort, turn, inference)
+    if fields is None:
         ignored.append("reasoning.effort")
         return
-    limit = inference.setdefault("maxTokens", turn.profile.max_output_tokens or 2 * BUDGETS[effort])
-    if limit <= 1024:
-        ignored.append("reasoning.effort")
-        return
-    budget = min(BUDGETS[effort], max(1024, limit * 3 // 4))
-    body["additionalModelRequestFields"] = {"thinking": {"type": "enabled", "budget_tokens": budget}}
+    body["additionalModelRequestFields"] = fields
     ignored += [
         path
         for path, name in INFERENCE.items()
@@ -308,132 +315,34 @@ def _think(turn: Turn, messages: list[Message], body: Json, inference: Json, ign
     ]
 
 
-# --------------------------------------------------------------------------- the answer
+def _thinking(effort: str, turn: Turn, inference: Json) -> Json | None:
+    """Claude's thinking, by effort or by a budget below the limit; None where neither is possible."""
+    options = turn.profile.options
+    kind = options.get("thinking")
+    if kind == "adaptive":
+        wanted = LEVELS.index("low" if effort == "minimal" else effort)
+        has = options["efforts"]
+        level = next((level for level in LEVELS[wanted:] if level in has), has[-1])
+        return {"thinking": {"type": "adaptive"}, "output_config": {"effort": level}}
+    if kind != "budget":
+        return None
+    limit = inference.get("maxTokens", turn.profile.max_output_tokens or 2 * BUDGETS[effort])
+    if limit <= 1024:
+        return None
+    inference["maxTokens"] = limit
+    budget = min(BUDGETS[effort], max(1024, limit * 3 // 4))
+    return {"thinking": {"type": "enabled", "budget_tokens": budget}}
 
 
-class BedrockReader:
-    """Reads one stream; blocks are named by their index."""
-
-    def __init__(self, turn: Turn) -> None:
-        self._model = turn.model
-        self._calls = CallReader(ToolTable(turn.tools))
-        self._open: set[int] = set()  # blocks that are tool calls
-        self._answers: set[int] = set()  # calls of final_answer: their arguments are the text
-        self._thoughts: dict[int, Json] = {}
-
-    def frame(self, event: str, data: Json) -> Iterable[Delta]:
-        if event.endswith("Exception"):
-            message = str(data.get("message", ""))
-            status = 400 if event == "validationException" else 500
-            return [Failed(_error(status, message, EXCEPTIONS.get(event, "provider_error")))]
-        handler = HANDLERS.get(event)
-        return handler(self, data) if handler else ()
-
-    def whole(self, data: Any) -> Iterable[Delta]:
-        """The answer of Converse, unstreamed."""
-        yield Started(self._model)
-        for index, block in enumerate(data["output"]["message"]["content"]):
-            yield from self._whole_block(index, block)
-        yield from self._on_metadata(data)
-        yield from self._on_stop({"stopReason": data.get("stopReason", "end_turn")})
-
-    def end(self) -> Iterable[Delta]:
-        return ()
-
-    def _whole_block(self, index: int, block: Json) -> Iterator[Delta]:
-        place = {"contentBlockIndex": index}
-        if "toolUse" in block:
-            yield from self._on_block_start({**place, "start": block})
-            text = orjson.dumps(block["toolUse"].get("input") or {}).decode()
-            yield from self._on_delta({**place, "delta": {"toolUse": {"input": text}}})
-        elif "reasoningContent" in block:
-            thought = block["reasoningContent"]
-            yield from self._on_delta(
-                {**place, "delta": {"reasoningContent": thought.get("reasoningText", thought)}}
-            )
-        else:
-            yield from self._on_delta({**place, "delta": block})
-        yield from self._on_block_stop(place)
-
-    def _on_start(self, _: Json) -> Iterator[Delta]:
-        yield Started(self._model)
-
-    def _on_block_start(self, data: Json) -> Iterator[Delta]:
-        index, start = data["contentBlockIndex"], data.get("start") or {}
-        if (call := start.get("toolUse")) is None:
-            if start:
-                yield Failed(
-                    ApiError(
-                        "model_error", f"The model answered with {', '.join(start)}, which has no form here."
-                    )
-                )
-            return
-        if call["name"] == FINAL_ANSWER:
-            self._answers.add(index)
-            return
-        self._open.add(index)
-        yield self._calls.start(index, call["name"], call["toolUseId"])
-
-    def _on_delta(self, data: Json) -> Iterator[Delta]:
-        index, delta = data["contentBlockIndex"], data["delta"]
-        if "text" in delta:
-            yield TextDelta(delta["text"])
-        elif "toolUse" in delta:
-            text = delta["toolUse"].get("input", "")
-            if index in self._answers:
-                yield TextDelta(text)
-            else:
-                yield from self._calls.arguments(index, text)
-        elif "reasoningContent" in delta:
-            yield from self._thought(index, delta["reasoningContent"])
-        elif "citation" not in delta:
-            yield Failed(
-                ApiError(
-                    "model_error", f"The model answered with {', '.join(delta)}, which has no form here."
-                )
-            )
-
-    def _thought(self, index: int, delta: Json) -> Iterator[Delta]:
-        thought = self._thoughts.setdefault(index, {})
-        for key in ("text", "signature", "redactedContent"):
-            if key in delta:
-                thought[key] = thought.get(key, "") + delta[key]
-        if delta.get("text"):
-            yield ReasoningDelta(delta["text"])
-
-    def _on_block_stop(self, data: Json) -> Iterator[Delta]:
-        index = data["contentBlockIndex"]
-        if thought := self._thoughts.pop(index, None):
-            redacted = thought.pop("redactedContent", None)
-            block = {"redactedContent": redacted} if redacted else {"reasoningText": thought}
-            yield ProviderState({"blocks": [block]})
-            yield ItemEnd()
-        elif index in self._open:
-            self._open.discard(index)
-            yield from self._calls.end(index)
-
-    def _on_stop(self, data: Json) -> Iterator[Delta]:
-        reason = data.get("stopReason")
-        if reason in FINISHED:
-            yield Finished(FINISHED[reason])
-        else:
-            yield Failed(ApiError("model_error", f"The model stopped: {reason!s:.100}."))
-
-    def _on_metadata(self, data: Json) -> Iterator[Delta]:
-        if used := data.get("usage"):
-            yield usage_of(_usage, used)
-
-
-def _usage(used: Json) -> Usage:
-    cached, written = used.get("cacheReadInputTokens") or 0, used.get("cacheWriteInputTokens") or 0
-    return Usage(used.get("inputTokens", 0) + cached + written, used.get("outputTokens", 0), cached)
-
-
-HANDLERS = {
-    "messageStart": BedrockReader._on_start,
-    "contentBlockStart": BedrockReader._on_block_start,
-    "contentBlockDelta": BedrockReader._on_delta,
-    "contentBlockStop": BedrockReader._on_block_stop,
-    "messageStop": BedrockReader._on_stop,
-    "metadata": BedrockReader._on_metadata,
-}
+def _sample(turn: Turn, inference: Json, ignored: list[str]) -> None:
+    """Temperature is at most 1; what else the model does not take of it and top_p is left out."""
+    if inference.get("temperature", 0) > 1:
+        inference["temperature"] = 1
+        ignored.append("temperature")
+    mode = turn.profile.options.get("sampling", "both")
+    refused = {"none": ("temperature", "topP"), "one": ("topP",)}.get(mode, ())
+    if mode == "one" and "temperature" not in inference:
+        refused = ()
+    for path, name in INFERENCE.items():
+        if name in refused and inference.pop(name, None) is not None:
+            ignored.append(path)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from .framing import MAX_FRAME_BYTES, Frame, FrameError, FrameTooLarge
 
 
@@ -47,6 +49,14 @@ class EventStreamDecoder:
 
 
 def _frame(message: Any) -> list[Frame]:
-    names = (message.headers.get(name) for name in (":event-type", ":exception-type", ":error-code"))
+    if error := message.headers.get(":error-code"):  # an error that the service has no form for
+        return [_error(str(error), str(message.headers.get(":error-message") or ""))]
+    names = (message.headers.get(name) for name in (":event-type", ":exception-type"))
     name = next(filter(None, names), None)
     return [(str(name), message.payload or b"{}")] if name else []
+
+
+def _error(code: str, text: str) -> Frame:
+    """Named and told as an exception is."""
+    name = code[:1].lower() + code[1:].removesuffix("Exception")
+    return f"{name}Exception", orjson.dumps({"message": text or code})

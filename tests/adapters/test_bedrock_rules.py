@@ -1,0 +1,190 @@
+"""Bedrock's adapter by itself: what a model's row changes in the request, and what an answer may hold beside text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from openresponses.adapters.base import Annotation, ProviderState, TextDelta
+from openresponses.adapters.bedrock import BedrockAdapter
+from openresponses.settings import Settings
+from openresponses.upstream.eventstream import EventStreamDecoder
+
+from ..support.speech import message as event
+from .turns import call, function, make_turn, message, output, reasoning, told, user
+
+Json = dict[str, Any]
+ADAPTER = BedrockAdapter()
+CLAUDE = "eu.anthropic.claude-opus-4-6-v1"
+SIGNED = {"reasoningText": {"text": "hm", "signature": "sig=="}}
+UNSIGNED = {"reasoningText": {"text": "hm"}}
+REDACTED = {"redactedContent": "AAEC"}
+
+
+def body(*args: Any, **more: Any) -> Json:
+    return ADAPTER.build(make_turn(*args, **{"model": CLAUDE, **more})).body
+
+
+def pdf(name: str) -> Json:
+    return {"type": "input_file", "filename": name, "file_data": "data:application/pdf;base64,JVBE"}
+
+
+# --------------------------------------------------------------------------- reasoning
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("eu.anthropic.claude-sonnet-4-5-20250929-v1:0", {"thinking": "budget", "sampling": "one"}),
+        ("global.anthropic.claude-opus-4-5-20251101-v1:0", {"thinking": "budget", "sampling": "one"}),
+        ("us.anthropic.claude-opus-4-6-v1", {"thinking": "adaptive", "sampling": "one"}),
+        ("anthropic.claude-sonnet-4-6", {"thinking": "adaptive", "sampling": "one"}),
+        ("anthropic.claude-opus-4-7", {"thinking": "adaptive", "sampling": "none"}),
+        ("eu.anthropic.claude-sonnet-5", {"thinking": "adaptive", "sampling": "none"}),
+        ("anthropic.claude-fable-5-1", {"thinking": "adaptive", "sampling": "none"}),
+        ("anthropic.claude-3-7-sonnet-20250219-v1:0", {"thinking": "budget"}),
+        ("anthropic.claude-3-5-sonnet-20240620-v1:0", {"thinking": "none"}),
+    ],
+)
+def test_the_table_knows_how_claude_thinks(model: str, options: Json) -> None:
+    from openresponses.routing import Router
+
+    found = Router(Settings.load({})).resolve(f"bedrock/{model}").profile.options
+    assert {key: found[key] for key in ("thinking", "sampling") if key in found} == options
+
+
+@pytest.mark.parametrize(
+    ("options", "effort", "fields"),
+    [
+        ({"thinking": "adaptive", "efforts": ["low", "high"]}, "minimal", {"effort": "low"}),
+        ({"thinking": "adaptive", "efforts": ["low", "high"]}, "medium", {"effort": "high"}),
+        ({"thinking": "adaptive", "efforts": ["low", "high"]}, "max", {"effort": "high"}),
+    ],
+)
+def test_adaptive_thinking(options: Json, effort: str, fields: Json) -> None:
+    asked = body(options=options, reasoning={"effort": effort}, max_output_tokens=50, temperature=0.5)
+    assert asked["additionalModelRequestFields"] == {
+        "thinking": {"type": "adaptive"},
+        "output_config": fields,
+    }
+    assert asked["inferenceConfig"] == {"maxTokens": 50}
+
+
+def test_reasoning_of_other_families_is_data() -> None:
+    options = {"effort": {"low": {"reasoning_effort": "low"}}}
+    asked = body(options=options, reasoning={"effort": "low"}, temperature=0.5)
+    assert asked["additionalModelRequestFields"] == {"reasoning_effort": "low"}
+    assert asked["inferenceConfig"] == {"temperature": 0.5}
+    turn = make_turn(options=options, reasoning={"effort": "high"})
+    assert ADAPTER.build(turn).ignored == ["reasoning.effort"]
+
+
+@pytest.mark.parametrize(
+    ("made_by", "block", "goes_back"),
+    [
+        ("us.anthropic.claude-opus-4-6-v1", SIGNED, True),
+        ("anthropic.claude-sonnet-5", REDACTED, True),
+        ("us.amazon.nova-2-lite-v1:0", SIGNED, False),
+        ("amazon.nova-2-lite-v1:0", REDACTED, False),
+        (CLAUDE, UNSIGNED, False),
+    ],
+)
+def test_reasoning_goes_back_to_its_vendor_if_it_is_signed(
+    made_by: str, block: Json, goes_back: bool
+) -> None:
+    items = [user("Hi"), reasoning({"model": made_by, "blocks": [block]}), call("c"), output("c")]
+    [_, said, _] = body(items, tools=[function()])["messages"]
+    thoughts = [part for part in said["content"] if "reasoningContent" in part]
+    assert thoughts == ([{"reasoningContent": block}] if goes_back else [])
+
+
+def test_a_signature_without_text_has_an_empty_text() -> None:
+    """Converse demands the text, which models that do not show their thoughts leave out."""
+    reader = ADAPTER.reader(make_turn(model=CLAUDE))
+    place = {"contentBlockIndex": 0}
+    deltas = [
+        *reader.frame("contentBlockDelta", {**place, "delta": {"reasoningContent": {"signature": "s"}}}),
+        *reader.frame("contentBlockStop", place),
+    ]
+    assert [delta.payload for delta in deltas if isinstance(delta, ProviderState)] == [
+        {"model": CLAUDE, "blocks": [{"reasoningText": {"text": "", "signature": "s"}}]}
+    ]
+
+
+# --------------------------------------------------------------------------- sampling, documents, texts
+
+
+@pytest.mark.parametrize(
+    ("mode", "given", "sent", "ignored"),
+    [
+        ("both", {"temperature": 0.2, "top_p": 0.5}, {"temperature": 0.2, "topP": 0.5}, []),
+        ("one", {"temperature": 0.2, "top_p": 0.5}, {"temperature": 0.2}, ["top_p"]),
+        ("one", {"top_p": 0.5}, {"topP": 0.5}, []),
+        ("none", {"temperature": 0.2, "top_p": 0.5}, None, ["temperature", "top_p"]),
+        ("both", {"temperature": 1.5}, {"temperature": 1}, ["temperature"]),
+    ],
+)
+def test_sampling(mode: str, given: Json, sent: Json | None, ignored: list[str]) -> None:
+    request = ADAPTER.build(make_turn(options={"sampling": mode}, **given))
+    assert (request.body.get("inferenceConfig"), sorted(request.ignored)) == (sent, ignored)
+
+
+def test_documents_have_names_of_their_own_and_a_text_beside_them() -> None:
+    items = [user(pdf("a.pdf"), pdf("a.pdf")), call("c"), output("c", [pdf("a.pdf")])]
+    first, _, last = body(items, tools=[function()])["messages"]
+    names = [block["document"]["name"] for block in first["content"] if "document" in block]
+    assert names == ["a", "a (2)"]
+    assert last["content"][0]["toolResult"]["content"][0]["document"]["name"] == "a (3)"
+    assert sum("text" in block for block in first["content"]) == 1
+
+
+def test_white_space_that_a_model_said_before_its_calls_is_not_sent_back() -> None:
+    items = [user("Hi"), message("assistant", "\n\n"), call("c"), output("c")]
+    [_, said, _] = body(items, tools=[function()])["messages"]
+    assert [list(block) for block in said["content"]] == [["toolUse"]]
+
+
+# --------------------------------------------------------------------------- answers
+
+WEB = {"title": "T", "location": {"web": {"url": "https://example.com/a", "domain": "example.com"}}}
+PAGE = {"title": "doc", "location": {"documentPage": {"documentIndex": 0, "start": 1, "end": 2}}}
+
+
+def cited(deltas: list[Any]) -> list[Any]:
+    text = "".join(delta.text for delta in deltas if isinstance(delta, TextDelta))
+    notes = [delta.annotation for delta in deltas if isinstance(delta, Annotation)]
+    return [text, *((note["url"], text[note["start_index"] : note["end_index"]]) for note in notes)]
+
+
+def test_citations_of_web_pages_are_annotations() -> None:
+    reader = ADAPTER.reader(make_turn())
+    parts = [(0, {"text": "See: "}), (1, {"text": "it "}), (1, {"text": "is so."}),
+             (1, {"citation": WEB}), (1, {"citation": PAGE})]  # fmt: skip
+    deltas: list[Any] = []
+    for n, (index, delta) in enumerate(parts):
+        deltas += reader.frame("contentBlockDelta", {"contentBlockIndex": index, "delta": delta})
+        if n in (0, len(parts) - 1):
+            deltas += reader.frame("contentBlockStop", {"contentBlockIndex": index})
+    assert cited(deltas) == ["See: it is so.", ("https://example.com/a", "it is so.")]
+
+
+def test_cited_content_of_a_whole_answer() -> None:
+    block = {"citationsContent": {"content": [{"text": "it is so."}], "citations": [WEB, PAGE]}}
+    answer = {
+        "output": {"message": {"role": "assistant", "content": [{"text": "See: "}, block]}},
+        "stopReason": "end_turn",
+    }
+    deltas = list(ADAPTER.reader(make_turn()).whole(answer))
+    assert cited(deltas) == ["See: it is so.", ("https://example.com/a", "it is so.")]
+
+
+@pytest.mark.parametrize(
+    ("code", "ours"),
+    [("ThrottlingException", "rate_limit_exceeded"), ("InternalServerError", "provider_error")],
+)
+def test_an_error_without_a_form_of_its_own_is_told(code: str, ours: str) -> None:
+    headers = {":message-type": "error", ":error-code": code, ":error-message": "no"}
+    [(name, data)] = EventStreamDecoder().feed(event("", {}, names=headers))
+    import orjson
+
+    assert told(ADAPTER.reader(make_turn()).frame(name, orjson.loads(data))) == [("failed", ours)]
