@@ -15,12 +15,13 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
-from openresponses import explain
 from openresponses.adapters.base import Turn, UpstreamRequest
 from openresponses.adapters.registry import adapter_named
 from openresponses.engine.context import normalize_input
 from openresponses.engine.hosted_tools import HostedTools
 from openresponses.engine.tools import resolve_tools
+from openresponses.explain.handled import HANDLED as EXPLAINED
+from openresponses.explain.handled import OF_ITEMS, OF_MCP
 from openresponses.protocol import items
 from openresponses.protocol.errors import ApiError
 from openresponses.protocol.request import (
@@ -165,11 +166,9 @@ TOP: dict[str, tuple[Json, Json]] = {
 }
 
 # What is neither sent, nor refused, nor named as ignored, and why nothing is lost.
-HANDLED = explain.HANDLED | {
-    f"input[].{kind}.{name}": why for kind in ITEMS for name, why in explain.OF_ITEMS.items()
-}
+HANDLED = EXPLAINED | {f"input[].{kind}.{name}": why for kind in ITEMS for name, why in OF_ITEMS.items()}
 # Where the provider cannot do all that is asked of an MCP server.
-HANDLED |= {f"tools[].mcp.{name}": "the gateway calls the server" for name in ("server_label", *TOOLS["mcp"])}
+HANDLED |= {f"tools[].mcp.{name}": OF_MCP for name in ("server_label", *TOOLS["mcp"])}
 # Kinds of items, parts and tools that have a table of their own.
 ELSEWHERE = {*items.HOSTED_TOOLS, *items.OTHER_ITEMS, "item_reference", "compaction", "compaction_summary",
              "additional_tools", *ALIASES}  # fmt: skip

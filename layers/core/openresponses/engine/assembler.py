@@ -132,10 +132,9 @@ class Assembler:
         """Closes everything and says the error; the terminal event. Not yet in `events`."""
         self.start()
         self._close_what_can_be()
-        body = error.body()
         if self.error_event:
-            self.emit("error", error=body)
-        return self._terminal("failed", error={key: body[key] for key in ("code", "message", "type")})
+            self.emit("error", error=error.body())
+        return self._terminal("failed", error=error.in_response())
 
     def cancel(self) -> Event:
         """Closes everything where it is; the terminal event. There is no event type of its own for this: the snapshot

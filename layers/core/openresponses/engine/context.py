@@ -16,6 +16,7 @@ from ..protocol.ids import hex_of, item_id, owner_of
 from ..protocol.response import echo_mcp
 from ..store.base import ChainNotFound, ChainTooLong, Store, StoreUnavailable
 from .conversation import conversation_id, conversation_items
+from .faults import store_unreachable
 from .reasoning_state import with_states
 
 Json = dict[str, Any]
@@ -120,9 +121,7 @@ async def _earlier_items(store: Store, tenant: str, previous: str | None) -> lis
     except ChainNotFound:
         raise previous_not_found(previous) from None
     except StoreUnavailable:
-        raise ApiError(
-            "server_is_overloaded", "The conversation store cannot be reached; try again.", retry_after=1
-        ) from None
+        raise store_unreachable() from None
     if chain[-1].status not in CONTINUABLE:
         raise ApiError(
             "previous_response_not_found",
@@ -157,9 +156,7 @@ async def _resolve(store: Store, tenant: str, reference: Json, known: dict[str, 
         try:
             record = await store.get(tenant, owner)
         except StoreUnavailable:
-            raise ApiError(
-                "server_is_overloaded", "The conversation store cannot be reached; try again.", retry_after=1
-            ) from None
+            raise store_unreachable() from None
     items: list[Json] = [*record.input, *record.response["output"]] if record else []
     for item in items:
         if item.get("id") == wanted:

@@ -8,6 +8,7 @@ from ..protocol.errors import ApiError, quoted
 from ..protocol.ids import CONVERSATION_ID
 from ..store.base import StoreUnavailable
 from ..store.conversations import Conversations
+from .faults import store_unreachable
 
 Json = dict[str, Any]
 
@@ -36,9 +37,7 @@ async def conversation_items(conversations: Conversations, tenant: str, wanted: 
     try:
         items = await conversations.items(tenant, wanted) if CONVERSATION_ID.fullmatch(wanted) else None
     except StoreUnavailable:
-        raise ApiError(
-            "server_is_overloaded", "The conversation store cannot be reached.", retry_after=1
-        ) from None
+        raise store_unreachable() from None
     if items is None:
         raise conversation_not_found(wanted)
     return items

@@ -19,9 +19,16 @@ def as_api_error(error: Exception) -> ApiError:
         return error
     if isinstance(error, StoreUnavailable):
         log.error("the store failed a turn: %s", error)
-        return ApiError("server_is_overloaded", "The conversation store cannot be reached.", retry_after=1)
+        return store_unreachable()
     log.error("a fault of the gateway failed a turn", exc_info=without_text(error))
     return ApiError("server_error", "The gateway failed; the request id leads to its log.")
+
+
+def store_unreachable() -> ApiError:
+    """What the client is told where a StoreUnavailable ends its request."""
+    return ApiError(
+        "server_is_overloaded", "The conversation store cannot be reached; try again.", retry_after=1
+    )
 
 
 def without_text(error: BaseException) -> BaseException:

@@ -38,10 +38,9 @@ class Frames:
 
     def failed(self, error: ApiError) -> bytes:
         """The end of a turn that was begun and cannot be sent to its end."""
-        body = error.body()
         ended: Json = {
             "status": "failed",
-            "error": {key: body[key] for key in ("code", "message", "type")},
+            "error": error.in_response(),
             "completed_at": None,
             "incomplete_details": None,
             "output": [],

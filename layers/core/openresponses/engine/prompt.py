@@ -12,7 +12,7 @@ from .context import Context, load_context
 from .mcp import mcp_tools
 from .services import Services
 from .summaries import with_summaries
-from .tools import Toolset, resolve_tools
+from .tools import Toolset, resolve_tools, tools_given
 
 if TYPE_CHECKING:
     from .mcp.tools import McpTools
@@ -63,8 +63,7 @@ class Prompt:
         from .mcp.history import require_servers
 
         items = self.loaded.items
-        extra = [tool for item in items if item["type"] == "additional_tools" for tool in item["tools"]]
-        tools = [*self._request.get("tools", ()), *extra]
+        tools = tools_given(self._request, items)
         labels = {tool["server_label"] for tool in tools if tool["type"] == "mcp"}
         require_servers(items, self.loaded.own, labels.union(self.mcp.labels if self.mcp else ()))
 

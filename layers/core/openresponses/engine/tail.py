@@ -19,6 +19,7 @@ from ..store.base import StoredResponse, StoreUnavailable
 from .assembler import TERMINAL, Event
 from .background import Background
 from .context import visible
+from .faults import store_unreachable
 from .services import Services
 
 Json = dict[str, Any]
@@ -68,9 +69,7 @@ class Tail:
         except StoreUnavailable as error:
             log.error("the stream of %s broke: %s", self._record.id, error)
             if not self._told:
-                raise ApiError(
-                    "server_is_overloaded", "The store cannot be reached; try again.", retry_after=1
-                ) from None
+                raise store_unreachable() from None
             yield [self._interrupted("server_is_overloaded", "The store cannot be reached.")]
 
     async def _follow(self) -> AsyncGenerator[list[Event]]:
@@ -137,12 +136,11 @@ class Tail:
         return [{**end, "response": {**record.response, "output": output}}]
 
     def _deleted(self, number: int | None = None) -> list[Event]:
-        error = ApiError("response_not_found", "The response was deleted while it was streamed.").body()
-        told = {key: error[key] for key in ("code", "message", "type")}
+        error = ApiError("response_not_found", "The response was deleted while it was streamed.")
         number = self._after + 1 if number is None else number
-        response = {**self._record.response, "status": "failed", "error": told}
+        response = {**self._record.response, "status": "failed", "error": error.in_response()}
         return [
-            {"type": "error", "sequence_number": number, "error": error},
+            {"type": "error", "sequence_number": number, "error": error.body()},
             {"type": "response.failed", "sequence_number": number + 1, "response": response},
         ]
 

@@ -44,8 +44,7 @@ def resolve_tools(
     `others`: functions of the request that run here, too.
     Raises ApiError where the choice names a tool that is not there.
     """
-    extra = [tool for item in items if item["type"] == "additional_tools" for tool in item["tools"]]
-    tools, hosted = registered.offered([*request.get("tools", ()), *extra])
+    tools, hosted = registered.offered(tools_given(request, items))
     local: dict[str, LocalTool] = {**hosted, **(others or {})}
     choice = request.get("tool_choice", "auto")
     names = {tool["name"] for _, _, tool in named_tools(tools)}
@@ -64,6 +63,12 @@ def resolve_tools(
         return replace(every, choice=choice, allowed=frozenset([choice["name"]]))
     _check_kind(choice, tools, "tool_choice")
     return replace(every, choice=choice)
+
+
+def tools_given(request: Json, items: list[Json]) -> list[Json]:
+    """The client's tools: those of the request, then those of the context's `additional_tools` items."""
+    extra = [tool for item in items if item["type"] == "additional_tools" for tool in item["tools"]]
+    return [*request.get("tools", ()), *extra]
 
 
 def _known(tools: list[Json], items: list[Json]) -> frozenset[tuple[str | None, str]]:

@@ -148,10 +148,8 @@ class Unfinished:
         self._open.clear()
         self.response["output"] = [self._done[index] for index in sorted(self._done)]
         if error:
-            body = error.body()
-            events.append({"type": "error", "error": body})
-            told = {key: body[key] for key in ("code", "message", "type")}
-            self.response |= {"status": "failed", "error": told}
+            events.append({"type": "error", "error": error.body()})
+            self.response |= {"status": "failed", "error": error.in_response()}
         else:
             self.response["status"] = "cancelled"
         kind = "response.failed" if error else "response.incomplete"

@@ -22,7 +22,7 @@ class ExplainRoutes:
     async def explain(self, request: Request) -> JsonReply:
         """The explanation of the body, a request of `POST /v1/responses`. Raises ApiError "invalid_api_key",
         "invalid_json"; what is wrong with the request is in the explanation."""
-        from ..explain import explain
+        from ..explain.explanation import explain
 
         gateway = self._gateway
         caller = await gateway.authenticate(request)

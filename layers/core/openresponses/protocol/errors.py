@@ -77,7 +77,7 @@ def quoted(text: str) -> str:
 class ApiError(Exception):
     """A request that cannot be served, or a turn that failed, in the terms of ERRORS.
 
-    `headers` are sent with the error; `retry_after` is in seconds.
+    `retryable`: whether trying the provider again may help; None: as the code's row in ERRORS says.
     """
 
     def __init__(
@@ -110,3 +110,7 @@ class ApiError(Exception):
     def body(self) -> dict[str, Any]:
         """The error object, as in an HTTP error body and in the stream's `error` event."""
         return {"type": self.kind.type, "code": self.code, "message": self.message, "param": self.param}
+
+    def in_response(self) -> dict[str, Any]:
+        """The `error` of a failed response, which has no `param`."""
+        return {"code": self.code, "message": self.message, "type": self.kind.type}
