@@ -112,10 +112,16 @@ def said(role: str, text: str) -> Json:
             ADAPTIVE,
             {"reasoning": {"effort": "max"}, "tools": [NOW], "tool_choice": "required"},
             {
-                "thinking": {"type": "disabled"},
-                "output_config": {"effort": "high"},
+                "thinking": {"type": "adaptive"},
+                "output_config": {"effort": "max"},
                 "tool_choice": {"type": "any"},
             },
+            [],
+        ),
+        (
+            {},
+            {"reasoning": {"effort": "max"}, "tools": [NOW], "tool_choice": "required"},
+            {"thinking": None, "tool_choice": {"type": "any"}},
             ["reasoning.effort"],
         ),
     ],
@@ -228,6 +234,37 @@ def test_a_system_message_where_the_native_form_may_not_stand_keeps_its_place() 
         "<system>\nS\n</system>",
         "More",
     ]
+
+
+SEARCH: Json = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "q"}}
+FOUND: Json = {"type": "web_search_tool_result", "tool_use_id": "s", "content": []}
+
+
+def kept(*blocks: Json) -> Json:
+    return {
+        "type": "reasoning",
+        "summary": [],
+        "encrypted_content": seal("anthropic", {"blocks": list(blocks)}),
+    }
+
+
+def test_a_system_message_after_what_a_search_found_is_native() -> None:
+    sent = body(ADAPTIVE, input=[*HELLO, kept(SEARCH, FOUND), said("system", "S")])
+    assert [message["role"] for message in sent["messages"]] == ["user", "assistant", "system"]
+
+
+def test_a_search_that_still_runs_beside_the_clients_call_stays() -> None:
+    call = {"type": "function_call", "call_id": "c", "name": "now", "arguments": "{}"}
+    result = {"type": "function_call_output", "call_id": "c", "output": "noon"}
+    asked = [*HELLO, kept(SEARCH), call, result]
+    assert body(input=asked, tools=[NOW])["messages"][1]["content"][0] == SEARCH
+    later = body(input=[*asked, said("user", "And?")], tools=[NOW])
+    assert [block["type"] for block in later["messages"][1]["content"]] == ["tool_use"]
+
+
+def test_a_conversation_may_begin_with_the_assistant() -> None:
+    sent = body(input=[said("assistant", "May I help?"), *HELLO])
+    assert [message["role"] for message in sent["messages"]] == ["assistant", "user"]
 
 
 def test_only_a_system_message_is_asked_as_a_user_message() -> None:

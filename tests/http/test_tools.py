@@ -148,6 +148,29 @@ def test_tools_that_come_in_the_input_are_offered(gateway: Gateway, dialect: str
 
 
 @each_dialect
+def test_ids_that_come_again_in_every_round_are_paired_by_round(gateway: Gateway, dialect: str) -> None:
+    """As some models count their calls: the client sends them back as they were given."""
+    scenario = gateway.scenario(says(dialect, "Done."))
+    rounds = [
+        item
+        for city in "AB"
+        for item in (
+            {
+                "type": "function_call",
+                "call_id": "c0",
+                "name": "find",
+                "arguments": json.dumps({"city": city}),
+            },
+            {"type": "function_call_output", "call_id": "c0", "output": f"weather of {city}"},
+            {"role": "user", "content": "More."},
+        )
+    ]
+    ask(gateway, dialect, tools=[function("find")], input=[{"role": "user", "content": "Go."}, *rounds])
+    sent = json.dumps(scenario.requests[0].json)
+    assert sent.index("weather of A") < sent.index("weather of B")
+
+
+@each_dialect
 def test_parallel_calls_of_one_name_get_their_own_results(gateway: Gateway, dialect: str) -> None:
     """Results in the other order, a message between them, the same function twice."""
     calls = [("find", {"city": "A"}), ("find", {"city": "B"}), ("find", {"city": "C"})]

@@ -7,6 +7,7 @@ Source: the specification, "previous_response_id".
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -190,16 +191,16 @@ def open_calls(items: list[Json]) -> list[Json]:
 
 
 def _check_outputs(own: list[Json], earlier: list[Json]) -> None:
-    """Every tool output answers a call that stands before it, once."""
-    calls = {item["call_id"] for item in earlier if "call_id" in item}
-    answered: set[str] = set()
+    """Every tool output answers a call that stands before it, once; some models' ids come again in every round."""
+    calls = Counter(item["call_id"] for item in earlier if "call_id" in item)
+    answers: Counter[str] = Counter()
     for index, item in enumerate(own):
         call_id = item.get("call_id")
         if not isinstance(call_id, str):
             continue
         if item["type"] not in CALL_OUTPUTS:
-            calls.add(call_id)
-        elif call_id not in calls or call_id in answered:
+            calls[call_id] += 1
+        elif answers[call_id] >= calls[call_id]:
             problem = "No tool call found for the" if call_id not in calls else "There is more than one"
             raise ApiError(
                 "invalid_value",
@@ -207,4 +208,4 @@ def _check_outputs(own: list[Json], earlier: list[Json]) -> None:
                 param=f"input[{index}].call_id",
             )
         else:
-            answered.add(call_id)
+            answers[call_id] += 1

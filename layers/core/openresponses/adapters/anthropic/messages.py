@@ -8,13 +8,13 @@ that begins with the result of each. So:
 - A call without an output gets a result that says NO_OUTPUT; a call that was cut (its arguments are no JSON) and has no
   output is left out. Arguments that are no JSON object, with an output, are sent as `{"arguments": <text>}`.
 - instructions and the system and developer messages at the head are `system`. In mid-conversation they stay in their
-  place: as a message of role system where the model has that and the place allows it (between a user message and an
-  assistant message or the end), else as user text in <system> tags.
+  place: as a message of role system where the model has that and the place allows it (after a user message or a hosted
+  tool's result, before an assistant message or the end), else as user text in <system> tags.
 - Provider state of ours (thinking, redacted thinking, blocks of hosted tools) is put back as it came, in its place.
-  What may not stand there is left out: thinking at the end of a message, hosted calls that never got their result.
+  What may not stand there is left out: thinking at the end of a message, hosted calls that never got their result; one
+  that still runs beside the client's calls stays, as long as only their results follow.
   Reasoning of other providers is left out.
-- A conversation that begins with the assistant gets ASSISTANT_FIRST before it; trailing white space of a text that the
-  assistant is to continue is cut. Both would be refused.
+- Trailing white space of a text that the assistant is to continue is cut: it would be refused.
 
 Source: Anthropic's pages "Messages", "Handle tool calls", "Extended thinking", "Mid-conversation system messages".
 """
@@ -36,7 +36,6 @@ from .tools import Toolbox
 Json = dict[str, Any]
 
 NO_OUTPUT = "No output was provided for this call."
-ASSISTANT_FIRST = "(The conversation begins with the assistant.)"
 NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 OUTPUTS = frozenset({"function_call_output", "custom_tool_call_output"})
 SYSTEM_ROLES = frozenset({"system", "developer"})
@@ -55,8 +54,6 @@ def conversation(turn: Turn, box: Toolbox) -> tuple[list[Json], list[Json], list
         if not writer.from_items:
             raise ApiError("invalid_value", "'input' holds no content to answer.", param="input")
         messages = [{"role": "user", "content": [writer.system.pop()]}]  # a system message is all there is
-    if messages[0]["role"] == "assistant":
-        messages.insert(0, {"role": "user", "content": content.text(ASSISTANT_FIRST)})
     return writer.system, messages, writer.ignored
 
 
@@ -214,13 +211,19 @@ def _covered(items: list[Json], states: list[Any]) -> set[int]:
 def _arranged(written: list[Json], *, native_system: bool) -> list[Json]:
     """The messages without what Anthropic refuses, system messages in the form that their place allows."""
     answered = {block.get("tool_use_id") for message in written for block in message["content"]}
-    kept = [message for message in written if _clean(message, answered, last=message is written[-1])]
+    under_way = _under_way(written)
+    kept = [
+        message
+        for message in written
+        if _clean(message, None if message is under_way else answered, last=message is written[-1])
+    ]
     messages: list[Json] = []
     for place, message in enumerate(kept):
         if message["role"] == "system":
             follower = kept[place + 1]["role"] if place + 1 < len(kept) else "assistant"
-            after_user = bool(messages) and messages[-1]["role"] == "user"
-            if not (native_system and after_user and follower == "assistant"):
+            if not (
+                native_system and messages and _may_precede_system(messages[-1]) and follower == "assistant"
+            ):
                 message = {"role": "user", "content": [_marked(block) for block in message["content"]]}
         if messages and messages[-1]["role"] == message["role"]:
             messages[-1]["content"] += message["content"]
@@ -229,11 +232,26 @@ def _arranged(written: list[Json], *, native_system: bool) -> list[Json]:
     return messages
 
 
-def _clean(message: Json, answered: set[Any], *, last: bool) -> bool:
-    """Takes out of an assistant message what may not stand in it; whether anything is left."""
+def _under_way(written: list[Json]) -> Json | None:
+    """The assistant's message that is not at its end: the last one, if nothing but results of calls follows it."""
+    for message in reversed(written):
+        if message["role"] == "assistant":
+            return message
+        if any(block["type"] != "tool_result" for block in message["content"]):
+            return None
+    return None
+
+
+def _may_precede_system(message: Json) -> bool:
+    return message["role"] == "user" or message["content"][-1]["type"].endswith("_tool_result")
+
+
+def _clean(message: Json, answered: set[Any] | None, *, last: bool) -> bool:
+    """Takes out of an assistant message what may not stand in it; whether anything is left. `answered`: the ids of
+    the hosted calls that have their result; None: they may still run."""
     if message["role"] != "assistant":
         return True
-    blocks = [block for block in message["content"] if last or not _unanswered(block, answered)]
+    blocks = [block for block in message["content"] if answered is None or not _unanswered(block, answered)]
     while blocks and blocks[-1]["type"] in THINKING_TYPES:
         blocks.pop()
     if last and blocks and blocks[-1]["type"] == "text":

@@ -1,7 +1,7 @@
 """How a request asks Claude to think: `reasoning` and the model's options → `thinking` and `output_config.effort`.
 
-Rules of the API that are kept here: a budget is at least 1,024 tokens and less than `max_tokens`; thinking excludes a
-forced tool_choice; with a budget, the assistant's turn under way must begin with its thinking.
+Rules of the API that are kept here: a budget is at least 1,024 tokens and less than `max_tokens`; with a budget,
+thinking excludes a forced tool_choice, and the assistant's turn under way must begin with its thinking.
 Source: Anthropic's pages "Extended thinking", "Adaptive thinking", "Effort".
 """
 
@@ -17,7 +17,6 @@ Json = dict[str, Any]
 MIN_BUDGET = 1024
 BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 49152}
 LEVELS = ("low", "medium", "high", "xhigh", "max")
-CAP_WHEN_DISABLED = "high"  # what the newest models take at most while thinking is disabled
 BINDING_BETA = "thinking-binding-controls-2026-08-01"
 THINKING_TYPES = frozenset({"thinking", "redacted_thinking"})
 
@@ -41,30 +40,23 @@ def decide(turn: Turn, max_tokens: int, messages: list[Json], *, forced: bool) -
     wanted = effort != "none" and (effort is not None or asked.get("summary") not in (None, "none"))
     mode = turn.profile.options.get("thinking", "budget")
     if wanted and mode == "adaptive":
-        return _adaptive(turn, effort, asked.get("summary"), forced)
+        return _adaptive(turn, effort, asked.get("summary"))
     if wanted and mode == "budget" and not forced and max_tokens > MIN_BUDGET and not _unthought(messages):
         budget = min(BUDGETS[effort or "medium"], max(MIN_BUDGET, max_tokens * 3 // 4))
         return Thinking({"type": "enabled", "budget_tokens": budget}, on=True)
-    plain = _off(turn) if effort == "none" or forced else _default(turn)
+    plain = _off(turn) if effort == "none" or (forced and mode == "budget") else _default(turn)
     if effort is not None and (wanted or not plain.off):
         plain.ignored.append("reasoning.effort")
     return plain
 
 
-def _adaptive(turn: Turn, effort: str | None, summary: str | None, forced: bool) -> Thinking:
+def _adaptive(turn: Turn, effort: str | None, summary: str | None) -> Thinking:
     options = turn.profile.options
-    if forced:
-        found = _off(turn)
-        if found.off and effort:
-            found.ignored.append("reasoning.effort")
-    else:
-        config: Json = {"type": "adaptive"}
-        if options.get("display") and summary not in (None, "none"):
-            config["display"] = "summarized"
-        found = _bound(turn, Thinking(config, on=True))
+    config: Json = {"type": "adaptive"}
+    if options.get("display") and summary not in (None, "none"):
+        config["display"] = "summarized"
+    found = _bound(turn, Thinking(config, on=True))
     found.effort = _level(effort, options.get("efforts", ()))
-    if found.config and found.config["type"] == "disabled" and found.effort in ("xhigh", "max"):
-        found.effort = CAP_WHEN_DISABLED
     return found
 
 
