@@ -243,7 +243,8 @@ def _under_way(written: list[Json]) -> Json | None:
 
 
 def _may_precede_system(message: Json) -> bool:
-    return message["role"] == "user" or message["content"][-1]["type"].endswith("_tool_result")
+    last: str = message["content"][-1]["type"]
+    return message["role"] == "user" or last.endswith("_tool_result")
 
 
 def _clean(message: Json, answered: set[Any] | None, *, last: bool) -> bool:
