@@ -155,6 +155,7 @@ def server(provider: Provider, endpoint: str, tmp_path_factory: pytest.TempPathF
     rows = [f'[[tool]]\nname = "{name}"\npython = "{__name__}:{name}"\ntimeout = 0.3\n' for name in names]
     rows.append(f'[[tool]]\nname = "weather"\nurl = "{endpoint}"\ndescription = "The weather"\n')
     rows.append('parameters = { type = "object", properties = { city = { type = "string" } } }\n')
+    rows.append(f'[[tool]]\nname = "waits"\npython = "{__name__}:hangs"\n')
     rows.append(f'[[tool]]\nname = "forecast"\nlambda = "{FUNCTION}"\n')
     config.write_text("".join(rows))
     started = Server(environment(provider.url), config_path=str(config), max_tool_rounds=3).start()
@@ -378,6 +379,22 @@ def test_a_tool_that_there_is_not(gateway: Gateway) -> None:
     gateway.scenario(says("gemini", calls=[("nope", {})]))
     failed = gateway.ask(body, stream=True).response
     assert (failed["error"]["code"], "nope" in failed["error"]["message"]) == ("model_error", True)
+
+
+def test_what_the_deadline_cut_has_an_answer(gateway: Gateway, provider: Provider, server: Server) -> None:
+    """So that the conversation goes on: no provider takes a call without its output."""
+    limited = Server(server.environ, config_path=server.settings["config_path"], max_turn_seconds=0.6).start()
+    gateway.base_url = limited.url
+    gateway.scenario(says("gemini", calls=[("add", {"first": 2}), ("waits", {})]))
+    body = {"model": MODELS["gemini"], "tools": hosted("add", "waits")}
+    told = gateway.ask({**body, "input": "go"}, stream=True)
+    assert told.response["incomplete_details"] == {"reason": "time_limit"}
+    outputs = [item["output"] for item in told.of("function_call_output")]
+    assert outputs == ["3", "Error: the call was not completed."]
+    gateway.scenario(says("gemini", "Fine."))
+    again = gateway.ask({**body, "input": "and?", "previous_response_id": told.response["id"]})
+    assert again.text == "Fine."
+    limited.stop()
 
 
 async def test_the_deadline_does_not_end_who_reads() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -17,7 +17,9 @@ from openresponses.adapters.base import (
     HostedItemStarted,
     ToolCallStarted,
 )
+from openresponses.engine.hosted_tools import HostedTools
 from openresponses.middleware.content_filter import ContentFilter
+from openresponses.middleware.response_cache import ResponseCache
 
 from ..support.provider import Provider
 from ..support.speech import MODELS, says
@@ -167,3 +169,16 @@ def test_what_is_not_cached(tenant: NewTenant, provider: Provider) -> None:
     assert "x-openresponses-cache" not in someone.ask(**base, instructions="deleted").headers
     assert "x-openresponses-cache" not in tenant("cache-other").ask(**base, instructions="deleted").headers
     assert len(scenario.requests) == before + 2
+
+
+@pytest.mark.parametrize(("mcp", "cached"), [([], True), ([{"label": "a", "always": True}], False)])
+async def test_what_a_server_in_every_turn_may_say_is_not_cached(mcp: list[Any], cached: bool) -> None:
+    async def nothing(*_: Any) -> None: ...
+
+    store = SimpleNamespace(idempotency=SimpleNamespace(find=nothing))
+    router = SimpleNamespace(resolve=str)
+    services = SimpleNamespace(tools=HostedTools(), mcp=mcp, store=store, router=router)
+    request = {"model": "a", "input": "hi", "temperature": 0}
+    turn = SimpleNamespace(request=request, services=services, caller=SimpleNamespace(tenant="a"), state={})
+    await ResponseCache().before_turn(cast(Any, turn))
+    assert bool(turn.state) is cached

@@ -96,6 +96,14 @@ class Assembler:
         return [call for call in calls if not (isinstance(call, McpCallBuilder) and call.ended)]
 
     @property
+    def answered(self) -> set[str | None]:
+        """The ids of the calls that have an output, complete or begun."""
+        begun = [item.item for item in self._tools.values() if isinstance(item, HostedBuilder)]
+        return {
+            item["call_id"] for item in [*self.output, *begun] if item.get("type") == "function_call_output"
+        }
+
+    @property
     def spent(self) -> int:
         """Tokens of the samples that have ended, in and out."""
         return self._spent[0] + self._spent[1]

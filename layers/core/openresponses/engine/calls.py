@@ -70,6 +70,9 @@ class Calls:
         self._rounds_left = services.settings.max_tool_rounds
         self._refused_rounds = 0
         self._is_answered = False  # whether any call of this sample was
+        self.open: list[
+            str
+        ] = []  # ids of the calls of this sample that are being answered, where items have them
         self._for_client = 0  # calls of this sample that wait for the client
         self.goes_on = False  # whether the model is to be sampled again: no call waits for the client
         self._all: list[Heard] = []  # this sample's, but for the client's own
@@ -146,6 +149,7 @@ class Calls:
         for heard in self._all:
             if heard.tool and (call := _to_answer(heard, left)):
                 running.append(asyncio.ensure_future(self._answered(heard.tool, call)))
+                self.open += [call.call_id] if call.call_id else []
         self._is_answered = bool(running)
         try:
             for answer in running:
@@ -165,6 +169,7 @@ class Calls:
 
         Raises ApiError "model_error" when the model keeps calling what it may not.
         """
+        self.open = []
         refusals = [heard for heard in self._all if heard.reason]
         self.goes_on = not self._for_client and (self._is_answered or bool(refusals))
         self._for_client, self._heard, self._all = 0, {}, []

@@ -56,8 +56,7 @@ class HostedTool:
 
     async def answer(self, call: LocalCall) -> HostedItemEnded:
         result, call.error = await self._run(call.arguments)
-        output = {"type": "function_call_output", "call_id": call.call_id, "output": result}
-        return HostedItemEnded(("output", call.call_id), {**output, "status": "completed"})
+        return hosted_output(call.call_id, result)
 
     async def _run(self, arguments: str) -> tuple[str, str | None]:
         """The result for the model and the kind of failure that it is, if any; never raises for what the tool did."""
@@ -84,6 +83,12 @@ class HostedTool:
             return as_text(await self.run(given)), None
         except BaseException as error:  # sys.exit() in a tool ends the call, not the gateway
             return failure_text(error), type(error).__name__
+
+
+def hosted_output(call_id: str | None, text: str) -> HostedItemEnded:
+    """The item that answers a call."""
+    item = {"type": "function_call_output", "call_id": call_id, "output": text, "status": "completed"}
+    return HostedItemEnded(("output", call_id), item)
 
 
 class HostedTools:

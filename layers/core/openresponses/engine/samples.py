@@ -17,11 +17,13 @@ from ..routing import Route
 from .assembler import Assembler
 from .calls import CALL_DELTAS, Calls
 from .fallback import first_that_answers
+from .hosted_tools import hosted_output
 from .middleware import Hooks
 from .prompt import Prompt
 from .reports import SampleWatch
 from .sample import Answers, EchoSample, NoSample, Sample
 from .services import Services
+from .tools import Toolset
 from .upstream_sample import UpstreamSample
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ Json = dict[str, Any]
 log = logging.getLogger(__name__)
 
 MAX_PAUSES = 10
+NOT_COMPLETED = "Error: the call was not completed."
 TOKEN_LIMIT = "token_limit"  # why a turn that has used max_turn_tokens ends incomplete
 LONGEST_WAIT = 20.0  # seconds that a provider's Retry-After may hold up an answer that is not streamed
 PATIENCE = 2.0  # the same where another route is left
@@ -64,6 +67,7 @@ class Samples:
         self._hooks = hooks
         self._retry_until: float | None = None  # on the loop's clock
         self._committed = self._others_left = False
+        self._calls = Calls(services, request, Toolset([], "auto", None))
         self._sample: Sample | None = None
         self._watch: SampleWatch | None = None
         self._continued: list[Json] = []  # what the next sample sees beyond the context
@@ -157,6 +161,13 @@ class Samples:
                     return
                 yield deltas
 
+    def unanswered(self) -> list[Delta]:
+        """What there is to tell of the calls that the turn's end leaves without an answer: no provider goes on from a
+        call that has none."""
+        answered = self._assembler.answered
+        left = [call_id for call_id in self._calls.open if call_id not in answered]
+        return [hosted_output(call_id, NOT_COMPLETED) for call_id in left]
+
     # ---------------------------------------------------------------- opening
 
     async def _opened(self) -> AsyncGenerator[list[Delta]]:
@@ -197,7 +208,7 @@ class Samples:
 
     async def _load(self) -> None:
         await self._prompt.load()
-        self._calls = Calls(self._services, self._request, self._prompt.toolset)
+        self._calls.toolset = self._prompt.toolset
 
     async def _begin_mcp(self, mcp: McpTools) -> AsyncGenerator[list[Delta]]:
         """The servers' tools, and the calls that the client has approved. What the provider would refuse without them

@@ -177,7 +177,7 @@ class ResponseTurn:
                             break
                 terminal = self._ended()
             except TimeoutError:
-                terminal = assembler.end("time_limit")
+                terminal = self._end("time_limit")
             except (asyncio.CancelledError, GeneratorExit):
                 if self._was_stopped():
                     terminal = self._ended()
@@ -261,7 +261,12 @@ class ResponseTurn:
         if self._stopped and not self._assembler.started:
             raise stopping()
         why = self._samples.ended_by or (STOPPED if self._stopped else None)
-        return self._assembler.end(finish.reason if finish else why)
+        return self._end(finish.reason if finish else why)
+
+    def _end(self, reason: str | None) -> Event:
+        for delta in self._samples.unanswered():
+            self._assembler.apply(delta)
+        return self._assembler.end(reason)
 
     # ---------------------------------------------------------------- the end
 
@@ -282,7 +287,7 @@ class ResponseTurn:
 
     async def _abandoned(self) -> None:
         """Nobody reads on: what was said so far is the response."""
-        self._assembler.end("client_disconnected")
+        self._end("client_disconnected")
         await asyncio.shield(self._persist())
 
     async def _persist(self) -> None:

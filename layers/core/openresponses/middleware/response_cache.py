@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from ..engine.middleware import TurnContext
 from ..protocol.ids import hex_of
 from ..store.idempotency import Claim
+
+if TYPE_CHECKING:
+    from ..engine.services import Services
 
 Json = dict[str, Any]
 
@@ -79,12 +82,17 @@ class ResponseCache:
         request = turn.request
         if any(request.get(name) for name in BEYOND) or not request.get("store", True):
             return False
-        if request.get("generate") is False or any(turn.services.tools.offered([])):
+        if request.get("generate") is False or _has_tools_anyway(turn.services):
             return False
         given = request.get("input")
         if isinstance(given, list) and any(item.get("type") == "item_reference" for item in given):
             return False
         return self.any_temperature or request.get("temperature") == 0
+
+
+def _has_tools_anyway(services: Services) -> bool:
+    """Whether the operator offers tools in every turn."""
+    return any(services.tools.offered([])) or any(row.get("always") for row in services.mcp)
 
 
 def _digest(turn: TurnContext) -> str:

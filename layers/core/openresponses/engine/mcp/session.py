@@ -75,12 +75,13 @@ class McpSession:
 
     async def list_tools(self) -> list[Json] | Result:
         """The server's tools as items list them, or why there are none."""
-        listing = self._listed()
-        listed = await self._asked(listing, self._settings.mcp_connect_timeout * 2)
+        await self._open()
+        listed = await self._asked(self._listed(), self._settings.mcp_connect_timeout * 2)
         return listed
 
     async def call(self, name: str, arguments: Json) -> Result:
         """Calls a tool. Raises nothing for what the server does."""
+        await self._open()
         limit = self._server.timeout or self._settings.mcp_call_timeout
         return await self._asked(self._called(name, arguments), limit)
 
@@ -96,10 +97,15 @@ class McpSession:
 
     # ---------------------------------------------------------------- asking
 
-    async def _asked(self, asking: Coroutine[Any, Any, T], limit: float) -> T | Result:
-        """What the server answers within `limit` seconds; else why not."""
+    async def _open(self) -> None:
+        """Importing the SDK, which may take seconds, is not the server's time."""
+        await asyncio.to_thread(_import_sdk)
         if self._task is None:
             self._task = asyncio.create_task(self._run())
+
+    async def _asked(self, asking: Coroutine[Any, Any, T], limit: float) -> T | Result:
+        """What the server answers within `limit` seconds; else why not."""
+        assert self._task is not None
         asked = asyncio.ensure_future(asking)
         try:
             async with asyncio.timeout(limit):
@@ -150,7 +156,6 @@ class McpSession:
 
     async def _run(self) -> None:
         try:
-            await asyncio.to_thread(_import_sdk)
             headers = await self._headers()
             opening = [*headers.values(), self._server.url.partition("?")[2]]
             self._secret_values = [value for value in opening if len(value) > 5]
