@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from openresponses.adapters.base import Turn, UpstreamRequest
+from openresponses.adapters.openai_fields import build
 from openresponses.adapters.registry import adapter_named
 from openresponses.engine.context import normalize_input
 from openresponses.engine.mcp.servers import split
@@ -234,7 +235,7 @@ def built(router: Router, model: str, fragment: Json) -> UpstreamRequest:
         tool_choice=choice,
         allowed=allowed,
     )
-    return adapter_named(route.provider.adapter).build(turn)
+    return build(adapter_named(route.provider.adapter), turn)
 
 
 def _choice(request: Json) -> tuple[str | Json, frozenset[str] | None]:

@@ -16,6 +16,7 @@ from collections.abc import Container, Iterator
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
 from openresponses.adapters.base import Turn, UpstreamRequest
+from openresponses.adapters.openai_fields import build
 from openresponses.adapters.registry import adapter_named
 from openresponses.engine.context import normalize_input
 from openresponses.engine.hosted_tools import HostedTools
@@ -163,6 +164,20 @@ TOP: dict[str, tuple[Json, Json]] = {
     "safety_identifier": ({"safety_identifier": "user-1"}, {}),
     "prompt_cache_key": ({"prompt_cache_key": "docs"}, {}),
     "prompt_cache_retention": ({"prompt_cache_retention": "24h"}, {}),
+    "prompt": ({"prompt": {"id": "pmpt_1", "version": "2", "variables": {"name": "Ada"}}}, {}),
+    "prompt_cache_options": ({"prompt_cache_options": {"ttl": "30m"}}, {}),
+    "context_management": ({"context_management": [{"type": "compaction", "compact_threshold": 9000}]}, {}),
+    "moderation": ({"moderation": {"model": "omni-moderation-latest"}}, {}),
+    "access_programs": ({"access_programs": {"cyber": "standard"}}, {}),
+    "image": ({"image": {"context_compression": "disabled"}}, {}),
+    "background_options": ({"background_options": {"completion_window": "2h"}}, {}),
+    "user": ({"user": "user-1"}, {}),
+    "reasoning.generate_summary": (
+        {"reasoning": {"effort": "high", "generate_summary": "auto"}},
+        {"reasoning": {"effort": "high"}},
+    ),
+    "reasoning.context": ({"reasoning": {"context": "all_turns"}}, {}),
+    "reasoning.mode": ({"reasoning": {"mode": "pro"}}, {}),
 }
 
 # What is neither sent, nor refused, nor named as ignored, and why nothing is lost.
@@ -313,7 +328,7 @@ def built(router: Router, model: str, fragment: Json) -> UpstreamRequest:
     chosen = resolve_tools(request, given, HostedTools())
     turn = Turn(route.provider.name, route.model, route.profile, request, request.get("instructions"), given,
                 chosen.tools, chosen.choice, chosen.allowed)  # fmt: skip
-    return adapter_named(route.provider.adapter).build(turn)
+    return build(adapter_named(route.provider.adapter), turn)
 
 
 def _with_state(item: Json, provider: str, model: str) -> Json:

@@ -82,6 +82,8 @@ ITEMS: dict[str, Json] = {
     "local_shell_call": {"call_id": "c1", "action": {"type": "exec", "command": ["ls"]}},
     "shell_call": {"call_id": "c1", "action": {"commands": ["ls"]}},
     "apply_patch_call": {"call_id": "c1", "operation": {"type": "delete_file", "path": "a"}},
+    "configuration_update": {"reasoning": {"effort": "low"}},
+    "compaction_trigger": {},
 }
 OUTPUTS: dict[str, Any] = {
     "computer_call": {"type": "computer_screenshot", "image_url": PIXEL},

@@ -42,8 +42,9 @@ def stop(index: int) -> bytes:
 START = message("messageStart", {"role": "assistant"})
 USAGE = message(
     "metadata",
-    {"usage": {"inputTokens": 10, "outputTokens": 5, "totalTokens": 18, "cacheReadInputTokens": 3}},
-)
+    {"usage": {"inputTokens": 8, "outputTokens": 5, "totalTokens": 18, "cacheReadInputTokens": 3,
+               "cacheWriteInputTokens": 2}},
+)  # fmt: skip
 
 
 def end(reason: str = "end_turn") -> bytes:
@@ -95,7 +96,7 @@ def test_text(gateway: Gateway, streaming: bool) -> None:
     told = gateway.ask({"model": MODEL, "input": "hi", "instructions": "Be brief."}, stream=streaming)
     assert told.text == "Grüezi"
     assert told.response["usage"]["input_tokens"] == 13
-    assert told.response["usage"]["input_tokens_details"] == {"cached_tokens": 3}
+    assert told.response["usage"]["input_tokens_details"] == {"cached_tokens": 3, "cache_write_tokens": 2}
     request = scenario.requests[0]
     assert request.path == "/model/anthropic.claude-sonnet-4-5-20250929-v1:0/converse-stream"
     assert request.json == {

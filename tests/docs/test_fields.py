@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openai.types.responses import ResponseTextConfigParam, response_create_params
+from openai.types.shared_params import Reasoning
 from openresponses.protocol import items
 from openresponses.routing import Router
 from openresponses.settings import Settings
@@ -50,6 +52,18 @@ def test_the_fields_of_the_specification_are_all_known() -> None:
     schemas = json.loads(SPEC.read_text())["components"]["schemas"]
     found = set(spec_fields(schemas, schemas["CreateResponseBody"], "", set()))
     assert len(found) > 50
+    assert found - set(fields.known()) == set()
+
+
+def test_the_fields_of_the_openai_sdk_are_all_known() -> None:
+    """A field that a new release brings fails here until it has its row."""
+    places = {
+        "": response_create_params.ResponseCreateParamsBase,
+        "reasoning.": Reasoning,
+        "text.": ResponseTextConfigParam,
+    }
+    found = {f"{place}{name}" for place, shape in places.items() for name in shape.__annotations__}
+    assert len(found) > 35
     assert found - set(fields.known()) == set()
 
 

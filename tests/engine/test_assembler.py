@@ -184,15 +184,15 @@ def test_usage_is_the_sum_of_all_samples() -> None:
     response = new_response(new_response_id(), {"model": "m"}, 1)
     assembler = Assembler(response, provider="anthropic", include=[], clock=lambda: 2.0)
     assembler.apply(base.TextDelta("a"))
-    assembler.apply(base.Usage(10, 2, 3, 1))
+    assembler.apply(base.Usage(10, 2, 3, 1, 4))
     assembler.apply(base.Finished("pause"))
     assembler.end_sample()
     assembler.apply(base.TextDelta("b"))
-    assembler.apply(base.Usage(20, 4, 5, 2))
+    assembler.apply(base.Usage(20, 4, 5, 2, 6))
     terminal = assembler.end()
     assert terminal["response"]["usage"] == {
         "input_tokens": 30,
-        "input_tokens_details": {"cached_tokens": 8},
+        "input_tokens_details": {"cached_tokens": 8, "cache_write_tokens": 10},
         "output_tokens": 6,
         "output_tokens_details": {"reasoning_tokens": 3},
         "total_tokens": 36,

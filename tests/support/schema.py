@@ -72,7 +72,7 @@ TOOLS: dict[str, Json] = {
     for kind in (
         "web_search", "web_search_preview", "web_search_preview_2025_03_11", "web_search_2025_08_26", "file_search",
         "code_interpreter", "image_generation", "mcp", "local_shell", "shell", "apply_patch", "tool_search",
-        "computer", "computer_use", "computer_use_preview",
+        "computer", "computer_use", "computer_use_preview", "programmatic_tool_calling",
     )
 }  # fmt: skip
 TOOLS["custom"] = shape(name=STRING)
@@ -107,6 +107,7 @@ EVENTS: dict[str, Json] = {
     **{
         f"response.{kind}.{phase}": OF_ITEM
         for kind, phases in {
+            "compaction": ("compacting",),
             "web_search_call": ("in_progress", "searching", "completed"),
             "file_search_call": ("in_progress", "searching", "completed"),
             "code_interpreter_call": ("in_progress", "interpreting", "completed"),

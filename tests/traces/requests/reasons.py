@@ -172,7 +172,6 @@ REASONS = (
         "openai", "ids of items", "Nothing is stored at OpenAI that they could name", r"input\[\]\.id", sent=NOTHING,
     ),
     Reason("openai", "`status` of items", "It has no meaning in an input", r"input\[\]\.status", "completed", NOTHING),
-    Reason("openai", "`context_management`", "Compaction is the gateway's", r"context_management", sent=NOTHING),
     # ----------------------------------------------------------------- Chat Completions
     Reason("chat", "`stream`, `stream_options`", STREAMS, r"stream|stream_options", sent="true"),
     Reason("chat", "`enable_thinking`", "A field of some servers only", r"enable_thinking", sent=NOTHING),

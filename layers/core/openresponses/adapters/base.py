@@ -6,6 +6,7 @@ deltas, in the order in which it was said, and `engine.assembler` makes a legal 
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -222,12 +223,27 @@ class HostedItemEnded:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens so far, in our terms: input includes cached tokens, output includes reasoning. The last one counts."""
+    """Tokens so far, in our terms: input includes those read from a cache and written to one, output includes
+    reasoning. The last one counts."""
 
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        return (
+            self.input_tokens,
+            self.output_tokens,
+            self.cached_tokens,
+            self.reasoning_tokens,
+            self.cache_write_tokens,
+        )
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(*map(operator.add, self.counts, other.counts))
 
 
 UNKNOWN_USAGE = Usage(0, 0)  # by its identity: what was counted so far cannot be told

@@ -202,7 +202,8 @@ def _cite(citation: Json, start: int, end: int) -> Iterator[Delta]:
 
 def _usage(used: Json) -> Usage:
     cached, written = used.get("cacheReadInputTokens") or 0, used.get("cacheWriteInputTokens") or 0
-    return Usage(used.get("inputTokens", 0) + cached + written, used.get("outputTokens", 0), cached)
+    total = used.get("inputTokens", 0) + cached + written
+    return Usage(total, used.get("outputTokens", 0), cached, cache_write_tokens=written)
 
 
 HANDLERS = {

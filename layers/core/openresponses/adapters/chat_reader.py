@@ -375,7 +375,8 @@ def read_usage(usage: Json) -> Usage:
     if prompt < 0 or completion < 0:
         raise ValueError("negative counts")
     left_out = max((usage.get("total_tokens") or 0) - prompt - completion, 0)
-    return Usage(prompt, completion + left_out, cached or 0, max(reasoning, left_out))
+    written = prompt_details.get("cache_write_tokens") or 0
+    return Usage(prompt, completion + left_out, cached or 0, max(reasoning, left_out), written)
 
 
 def unreadable(what: str) -> Failed:

@@ -20,6 +20,7 @@ import orjson
 
 from ..protocol.errors import ApiError, quoted
 from ..protocol.state import seal
+from . import openai_fields
 from .base import (
     Annotation,
     Delta,
@@ -51,6 +52,19 @@ ENCRYPTED_REASONING = "reasoning.encrypted_content"
 
 
 class OpenAIAdapter:
+    openai_fields = frozenset(
+        {
+            "access_programs",
+            "context_management",
+            "image",
+            "prompt",
+            "prompt_cache_options",
+            "reasoning.context",
+            "reasoning.mode",
+            *(f"input[].{kind}" for kind in openai_fields.ITEMS),
+        }
+    )
+
     def build(self, turn: Turn) -> UpstreamRequest:
         return UpstreamRequest(
             "/responses", _body(turn), ignored=[name for name in IGNORED if turn.request.get(name)]
@@ -92,6 +106,7 @@ def _param(body: bytes) -> str | None:
 
 # `metadata` belongs to stored responses, and those are ours; `truncation` is the engine's.
 PASSED = (
+    "prompt",
     "reasoning",
     "text",
     "temperature",
@@ -103,7 +118,11 @@ PASSED = (
     "service_tier",
     "prompt_cache_key",
     "prompt_cache_retention",
+    "prompt_cache_options",
     "safety_identifier",
+    "context_management",
+    "access_programs",
+    "image",
 )
 IGNORED = ("presence_penalty", "frequency_penalty")
 # What the endpoint that counts tokens takes of a request.
@@ -148,7 +167,9 @@ def _body(turn: Turn) -> Json:
     body: Json = {"model": turn.model}
     if turn.instructions:
         body["instructions"] = turn.instructions
-    body["input"] = [sent for item in turn.input if (sent := _item(turn, item, reasons)) is not None]
+    sent = [sent for item in turn.input if (sent := _item(turn, item, reasons)) is not None]
+    if sent or "prompt" not in turn.request:
+        body["input"] = sent
     if turn.tools:
         body["tools"] = turn.tools
         body |= _tool_choice(turn)
@@ -523,11 +544,13 @@ NUMBERING = frozenset({"type", "sequence_number", "item_id", "output_index", "ob
 
 
 def _read_usage(usage: Json) -> Usage:
+    details = usage.get("input_tokens_details") or {}
     return Usage(
         usage.get("input_tokens") or 0,
         usage.get("output_tokens") or 0,
-        (usage.get("input_tokens_details") or {}).get("cached_tokens") or 0,
+        details.get("cached_tokens") or 0,
         (usage.get("output_tokens_details") or {}).get("reasoning_tokens") or 0,
+        details.get("cache_write_tokens") or 0,
     )
 
 

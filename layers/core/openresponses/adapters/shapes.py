@@ -60,6 +60,7 @@ ANNOTATIONS: dict[str, Shape] = {
 }
 # Events of hosted items' own lives → their fields.
 PLAIN_EVENTS = {
+    "compaction": ("compacting",),
     "web_search_call": ("in_progress", "searching", "completed"),
     "file_search_call": ("in_progress", "searching", "completed"),
     "code_interpreter_call": ("in_progress", "interpreting", "completed"),

@@ -67,7 +67,7 @@ class Assembler:
         self._tools: dict[Hashable, CallBuilder | McpCallBuilder | HostedBuilder] = {}
         self._calls: list[CallBuilder | McpCallBuilder] = []  # those since take_calls()
         self._call_ids: set[str] = set()
-        self._spent = [0, 0, 0, 0]  # of the samples before this one: input, output, cached, reasoning
+        self._spent = base.Usage(0, 0)  # of the samples before this one
         self._usage: base.Usage | None = None
 
     # ---------------------------------------------------------------- what the turn calls
@@ -106,7 +106,7 @@ class Assembler:
     @property
     def spent(self) -> int:
         """Tokens of the samples that have ended, in and out."""
-        return self._spent[0] + self._spent[1]
+        return self._spent.input_tokens + self._spent.output_tokens
 
     @property
     def sample_usage(self) -> base.Usage | None:
@@ -123,9 +123,7 @@ class Assembler:
         self._close_all(incomplete=False)
         self._tools |= running
         if self._usage:
-            used = self._usage
-            counts = (used.input_tokens, used.output_tokens, used.cached_tokens, used.reasoning_tokens)
-            self._spent = [a + b for a, b in zip(self._spent, counts, strict=True)]
+            self._spent += self._usage
         self._usage = self.finish = None
 
     def end(self, reason: str | None = None) -> Event:
@@ -331,17 +329,18 @@ class Assembler:
 
     def usage(self) -> Json | None:
         """The tokens of all samples so far, as the response tells them."""
-        used = self._usage
-        if used is None and not any(self._spent):
+        if self._usage is None and not any(self._spent.counts):
             return None
-        used = used or base.Usage(0, 0)
-        input_tokens, output_tokens = used.input_tokens + self._spent[0], used.output_tokens + self._spent[1]
+        used = self._spent + self._usage if self._usage else self._spent
         return {
-            "input_tokens": input_tokens,
-            "input_tokens_details": {"cached_tokens": used.cached_tokens + self._spent[2]},
-            "output_tokens": output_tokens,
-            "output_tokens_details": {"reasoning_tokens": used.reasoning_tokens + self._spent[3]},
-            "total_tokens": input_tokens + output_tokens,
+            "input_tokens": used.input_tokens,
+            "input_tokens_details": {
+                "cached_tokens": used.cached_tokens,
+                "cache_write_tokens": used.cache_write_tokens,
+            },
+            "output_tokens": used.output_tokens,
+            "output_tokens_details": {"reasoning_tokens": used.reasoning_tokens},
+            "total_tokens": used.input_tokens + used.output_tokens,
         }
 
 

@@ -33,6 +33,7 @@ CALL_OUTPUTS = frozenset(
         "local_shell_call_output",
         "shell_call_output",
         "apply_patch_call_output",
+        "program_output",
     }
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..adapters.base import Turn, UpstreamRequest
+from ..adapters.openai_fields import build
 from ..adapters.registry import adapter_named
 from ..protocol.errors import ApiError
 from ..routing import Route
@@ -123,7 +124,7 @@ class Prompt:
     def build(self, turn: Turn) -> UpstreamRequest:
         """The provider's request. Raises ApiError, whose param is a path in the client's request."""
         try:
-            request = self.adapter.build(turn)
+            request = build(self.adapter, turn)
         except RecursionError:
             raise ApiError("invalid_value", "The request is nested too deeply.") from None
         except ApiError as error:

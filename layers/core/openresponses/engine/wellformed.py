@@ -53,8 +53,7 @@ def _call(call: base.ToolCallStarted) -> bool:
 
 
 def _usage(usage: base.Usage) -> bool:
-    counts = usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens
-    return all(map(_count, counts))
+    return all(map(_count, usage.counts))
 
 
 def _always(_: base.Delta) -> bool:

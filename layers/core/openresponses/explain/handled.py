@@ -25,6 +25,7 @@ HANDLED: dict[str, str] = {
     "store": "kept by the gateway, never by the provider",
     "truncation": "done by the gateway",
     "reasoning.summary": "its reasoning is shown anyway",
+    "reasoning.generate_summary": "its reasoning is shown anyway",
     "text.format.name": "the provider's form of it has no name",
     "text.format.strict": "the schema is always kept to",
     "content[].input_file.filename": "the provider's form of it has no name",

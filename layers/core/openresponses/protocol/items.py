@@ -251,6 +251,8 @@ OTHER_ITEMS = (
     "tool_search_output",
     "program",
     "program_output",
+    "compaction_trigger",
+    "configuration_update",
 )
 ITEM_TAGS = {
     "message": "<message>",

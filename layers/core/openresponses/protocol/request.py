@@ -33,6 +33,9 @@ class Reasoning(TypedDict):
     __pydantic_config__ = LOOSE  # type: ignore[misc]
     effort: NotRequired[Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None]
     summary: NotRequired[Literal["auto", "concise", "detailed", "none"] | None]
+    generate_summary: NotRequired[Literal["auto", "concise", "detailed"] | None]
+    context: NotRequired[str | None]
+    mode: NotRequired[str | None]
 
 
 class TextFormat(TypedDict):
@@ -61,6 +64,13 @@ class ToolChoice(TypedDict):
 class StreamOptions(TypedDict):
     __pydantic_config__ = LOOSE  # type: ignore[misc]
     include_obfuscation: NotRequired[bool | None]
+
+
+class StoredPrompt(TypedDict):
+    __pydantic_config__ = LOOSE  # type: ignore[misc]
+    id: str
+    version: NotRequired[str | None]
+    variables: NotRequired[Json | None]
 
 
 def mode_or_tool(value: Any) -> str | None:
@@ -113,6 +123,15 @@ class CreateResponse(TypedDict):
     safety_identifier: NotRequired[Annotated[str, Field(max_length=512)] | None]
     prompt_cache_key: NotRequired[Annotated[str, Field(max_length=512)] | None]
     prompt_cache_retention: NotRequired[str | None]
+    # OpenAI's, beyond the specification.
+    prompt: NotRequired[StoredPrompt | None]
+    prompt_cache_options: NotRequired[Json | None]
+    context_management: NotRequired[list[Json] | None]
+    moderation: NotRequired[Json | None]
+    access_programs: NotRequired[Json | None]
+    image: NotRequired[Json | None]
+    background_options: NotRequired[Json | None]
+    user: NotRequired[str | None]
 
 
 CREATE_RESPONSE = TypeAdapter(CreateResponse)
@@ -138,12 +157,22 @@ def parse_request(value: Json) -> Json:
     except ValidationError as error:
         raise validation_error(error, value) from None
     request: Json = {key: given for key, given in checked.items() if given is not None}
+    if "reasoning" in request:
+        request["reasoning"] = _with_summary(request["reasoning"])
     _check_presence(request)
     check_sources(request.get("input"))
     _check_tools(request)
     _check_text_format(request)
     _check_combinations(request)
     return request
+
+
+def _with_summary(reasoning: Json) -> Json:
+    """Without `generate_summary`, the old name of `summary`."""
+    asked = {key: value for key, value in reasoning.items() if key != "generate_summary"}
+    if old := reasoning.get("generate_summary"):
+        asked["summary"] = asked.get("summary") or old
+    return asked
 
 
 # What a union's discriminator accepts, where it is not an object with a type.
@@ -212,11 +241,7 @@ def _check_presence(request: Json) -> None:
         raise _missing("model")
     if request.get("generate") is False:  # a prewarm may come before there is anything to say
         return
-    if (
-        not request.get("input")
-        and not request.get("previous_response_id")
-        and not request.get("conversation")
-    ):
+    if not any(request.get(name) for name in ("input", "previous_response_id", "conversation", "prompt")):
         code = "invalid_value" if "input" in request else "missing_required_parameter"
         raise ApiError(
             code, "'input' must be a non-empty string or a non-empty list of items.", param="input"

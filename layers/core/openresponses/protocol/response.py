@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 NO_USAGE: Json = {
     "input_tokens": 0,
-    "input_tokens_details": {"cached_tokens": 0},
+    "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
     "output_tokens": 0,
     "output_tokens_details": {"reasoning_tokens": 0},
     "total_tokens": 0,
@@ -52,6 +52,7 @@ def new_response(response_id: str, request: Json, created_at: int) -> Json:
         "metadata": request.get("metadata", {}),
         "safety_identifier": request.get("safety_identifier"),
         "prompt_cache_key": request.get("prompt_cache_key"),
+        "user": request.get("user"),  # OpenAI's field, which some clients must have
     }
     conversation = request.get("conversation")
     if conversation is not None:  # OpenAI's field; the specification has none

@@ -184,8 +184,9 @@ class MessageReader:
             self._usage["thinking_tokens"] = thought
         counts = self._usage
         cached = counts.get("cache_read_input_tokens", 0)
-        total = counts.get("input_tokens", 0) + cached + counts.get("cache_creation_input_tokens", 0)
-        return Usage(total, counts.get("output_tokens", 0), cached, counts.get("thinking_tokens", 0))
+        written = counts.get("cache_creation_input_tokens", 0)
+        total = counts.get("input_tokens", 0) + cached + written
+        return Usage(total, counts.get("output_tokens", 0), cached, counts.get("thinking_tokens", 0), written)
 
 
 HANDLERS = {
