@@ -118,7 +118,7 @@ class Catalog:
         return catalog
 
     def find(self, name: str) -> Place | None:
-        """Where a name leads; an alias is none here. Who names a provider goes there and nowhere else."""
+        """Where a name leads; aliases are resolved already. A name with a provider in it goes to that one alone."""
         first, slash, rest = name.partition("/")
         if slash and (provider := self.providers.get(first)):
             return Place(provider, rest)

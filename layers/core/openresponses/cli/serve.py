@@ -129,7 +129,7 @@ def log_to_terminal(settings: Settings) -> None:
 
 
 def metrics_wanted(settings: Settings, host: str, *, open_to_all: bool) -> bool:
-    """Whether there is a page of metrics: as the setting says, else for who is alone with the server."""
+    """Whether /metrics is served: as the setting says; unset, only on loopback without authentication."""
     return (host in LOOPBACK and open_to_all) if settings.metrics is None else settings.metrics
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from ..protocol.errors import ApiError
 
 STOPPED = "server_stopped"  # why a response that the process could not finish is incomplete
-LAST_WORDS = 2.0  # seconds for turns that were stopped to be stored and told
+LAST_WORDS = 2.0  # seconds in which stopped turns are stored, and their ends sent
 
 
 class Stoppable(Protocol):
@@ -88,5 +88,5 @@ class Turns:
 
 
 def stopping() -> ApiError:
-    """What is told where nothing was said yet."""
+    """The error of a request whose turn has not begun when the gateway stops."""
     return ApiError("server_is_overloaded", "The gateway is stopping.", retry_after=1)

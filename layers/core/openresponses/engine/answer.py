@@ -31,7 +31,7 @@ class AnswerReader:
         self._framing = framing
         self._content_type = content_type
         self._decoder: Decoder | None = None
-        self._left_out: set[type] = set()  # kinds of deltas, said in the log
+        self._left_out: set[type] = set()  # kinds of deltas, each logged once
         self.finished = self.failed = self.done = False
 
     @property

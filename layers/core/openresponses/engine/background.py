@@ -1,4 +1,4 @@
-"""Background responses: queued with their reply, made by one run wherever that is, ended by whoever finds it dead.
+"""Background responses: queued with their reply, made by one run in some process, ended by whoever finds that run dead.
 
 submit    the request is checked, stored sealed, and a worker is told tenant and id
 run       what the worker does: claim, turn, end; a second call for the same response does nothing

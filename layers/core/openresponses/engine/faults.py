@@ -1,4 +1,4 @@
-"""What nobody foresaw, as an ApiError. The log says where it happened, without the exception's text: that may quote."""
+"""Unexpected exceptions as ApiErrors. The log has their kind and place, never their text: it may quote content."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..store.base import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-# What reading a provider's nonsense raises.
+# What code that reads a provider's answer may raise where the answer is malformed.
 MISREAD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
@@ -32,5 +32,5 @@ def store_unreachable() -> ApiError:
 
 
 def without_text(error: BaseException) -> BaseException:
-    """The exception's kind and place only."""
+    """The exception for the log: its kind and traceback, without its text, which may quote content."""
     return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)

@@ -342,7 +342,7 @@ class HostedBuilder(ItemBuilder):
         self.added(self.item)
 
     def event(self, kind: str, fields: Json) -> None:
-        """An event of another kind of item is none of this one's life, and is not told."""
+        """Passes an event on, if it is one of this kind of item; others are left out."""
         if kind.startswith(f"response.{self.item['type']}"):
             self.texts.event(kind, fields)
 

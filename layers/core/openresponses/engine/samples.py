@@ -84,7 +84,8 @@ class Samples:
     async def deltas(self) -> AsyncGenerator[list[Delta]]:
         """The deltas of all samples, without those of refused calls.
 
-        An empty batch says that there may be events: it also commits a stream whose provider is slow to begin.
+        An empty batch means that the assembler may have new events; the first one also starts a stream whose provider
+        is slow to answer.
         """
         async with aclosing(self._opened()) as batches:
             async for deltas in batches:
@@ -127,7 +128,7 @@ class Samples:
     # ---------------------------------------------------------------- calls
 
     def _passed(self, deltas: list[Delta]) -> list[Delta]:
-        """What the assembler may see."""
+        """The deltas without those of refused calls."""
         if not any(type(delta) in CALL_DELTAS for delta in deltas):
             return deltas
         if self._watch and any(type(delta) is ToolCallStarted for delta in deltas):
@@ -191,7 +192,8 @@ class Samples:
         yield opening.result()
 
     async def _waited(self, task: asyncio.Future[Any]) -> AsyncGenerator[None]:
-        """Waits for the task, to its end if this is closed; says when it has lasted so long that the stream begins."""
+        """Waits for the task. Yields once if it takes so long that the stream must begin without it. If this is closed
+        early, the task is cancelled, and has ended when this returns."""
         try:
             if self._streaming and not self._committed:
                 left = self._commit_at - asyncio.get_running_loop().time()
@@ -310,7 +312,7 @@ class Samples:
         )
 
     def _limit_opening(self) -> None:
-        """A stream shows life within `commit_seconds`; whatever is tried again is tried before."""
+        """Sets the time after which nothing is tried again: a stream must begin within `commit_seconds`."""
         if self._streaming:
             now = asyncio.get_running_loop().time()
             window = self._services.settings.commit_seconds

@@ -1,4 +1,4 @@
-"""The stream of a background response: its stored events from a place on, then those that are still to come.
+"""The stream of a background response: its stored events after a given one, then those that are still to come.
 
 Every stream of a background response is one of these, the first one and every resumed one, in any process.
 """

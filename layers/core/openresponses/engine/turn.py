@@ -45,7 +45,7 @@ class ResponseTurn:
                Otherwise a failure is always an ApiError.
     deadline   on the loop's clock: when the process may be stopped; None: never
     error_event   whether a failure after the first batch is told by an `error` event before `response.failed`
-    response   the queued response that the client was told already; None: a new one
+    response   the queued response that the client has already been sent; None: a new one
     lifetime   seconds that the response is kept; None: the deployment's
     carried    the middlewares' notes on a request that they have let in already; None: they have not
 
@@ -223,11 +223,11 @@ class ResponseTurn:
         return await self._prompt.prepare()
 
     async def dismiss(self, raised: Exception) -> None:
-        """The turn was prepared, but will not be run."""
+        """Tells the middlewares that the prepared turn will not be run, because of `raised`."""
         await self._conclude(raised)
 
     async def _answer(self, output: list[Json]) -> list[Event]:
-        """The events of a turn that a middleware answers: its output, told at once. Raises ApiError."""
+        """The events of a turn that a middleware has answered: all at once, no provider is asked. Raises ApiError."""
         from .replay import replay
 
         await self.prepare()  # its input is stored like any other
@@ -286,7 +286,7 @@ class ResponseTurn:
         )
 
     async def _abandoned(self) -> None:
-        """Nobody reads on: what was said so far is the response."""
+        """The client is gone: what was said so far is stored, as an incomplete response."""
         self._end("client_disconnected")
         await asyncio.shield(self._persist())
 
@@ -318,7 +318,7 @@ class ResponseTurn:
 
     @asynccontextmanager
     async def _reported(self) -> AsyncIterator[None]:
-        """Tells how what runs inside came to its end, whichever that is."""
+        """Gives the turn a place in this process; reports its end, whatever it is, to middlewares and telemetry."""
         raised: Exception | None = None
         try:
             with self._admitted():

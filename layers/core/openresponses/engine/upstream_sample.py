@@ -187,7 +187,7 @@ class UpstreamSample:
         return limit if self._deadline is None or limit < self._deadline else self._deadline
 
     def _raise_at_deadline(self) -> None:
-        """Tells the turn's deadline from the provider's silence."""
+        """Raises TimeoutError if the time that ran out was the turn's, not what the provider had for its answer."""
         if self._deadline is not None and self._now() >= self._deadline - 0.002:
             raise TimeoutError
 
@@ -197,7 +197,7 @@ class UpstreamSample:
 
     def _broken(self, error: Exception) -> ApiError:
         name, cause = self._provider.name, type(error.__cause__ or error).__name__
-        # Only what is said before anything was sent is shown: later words quote the provider's bytes.
+        # The text of a failure to connect is safe to log; that of a later one may quote what the provider sent.
         log.warning("%s: %s", name, error if isinstance(error, httpx.ConnectError) else cause)
         if self._answer is None:
             return ApiError("provider_unavailable", f"{name} cannot be reached.")

@@ -1,4 +1,4 @@
-"""What a gateway tells of itself: its models, that it lives, its metrics, its OpenAPI document."""
+"""What a gateway tells of itself: its models, its health, its metrics, its OpenAPI document."""
 
 from __future__ import annotations
 

@@ -54,8 +54,8 @@ def create_app(
     sealer         seals what clients carry for us. None: nothing sealed outlives this process
     start_worker   tells a worker to run a background response. None: this process runs it
     telemetry      is told how turns end. None: nobody is
-    turns          the process's turns, for who wants to drain them. None: the app's own
-    metrics        the page at /metrics, among whom `telemetry` tells. None: there is none
+    turns          admits turns to this process, and drains them when it stops. None: the app's own
+    metrics        collects what /metrics shows; `telemetry` must tell it, too. None: no such page
 
     The scope may hold "openresponses.deadline": when, on the event loop's clock, the process may be stopped.
     """

@@ -1,4 +1,4 @@
-"""The HTTP server of one's own machine: uvicorn, whose end cuts no answer off, and whose errors are in our shape."""
+"""The local HTTP server: uvicorn, which lets running answers end before it stops, and whose errors have our shape."""
 
 from __future__ import annotations
 

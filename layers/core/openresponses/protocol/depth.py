@@ -1,4 +1,4 @@
-"""How deeply JSON may be nested: what comes in goes out again, inside of more, and orjson writes 254 levels."""
+"""How deeply JSON may be nested: what comes in goes out again inside other JSON, and orjson writes 254 levels."""
 
 from __future__ import annotations
 
