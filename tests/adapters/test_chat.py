@@ -175,21 +175,40 @@ def test_reasoning_between_calls_does_not_part_a_call_from_its_result() -> None:
 @pytest.mark.parametrize(
     ("options", "replayed"),
     [
-        ({"replay": ["reasoning_content"]}, ["old", "new"]),
-        ({"replay": ["reasoning_content"], "replay_scope": "turn"}, [None, "new"]),
-        ({}, [None, None]),
+        ({"replay": ["reasoning_content"]}, ["used", "old", "new", None]),
+        ({"replay": ["reasoning_content"], "replay_scope": "calls"}, ["used", None, "new", ""]),
+        ({}, [None, None, None, None]),
     ],
 )
 def test_reasoning_goes_back_as_the_server_wants_it(
     options: dict[str, Any], replayed: list[str | None]
 ) -> None:
     history = [
+        user("0"), reasoning({"reasoning_content": "used"}), call("z"), output("z"),
         user("1"), reasoning({"reasoning_content": "old"}), message("assistant", "x"),
         user("2"), reasoning({"reasoning_content": "new"}), call("a"), output("a"),
-        reasoning({"reasoning_content": "foreign"}, provider="q"),
+        reasoning({"reasoning_content": "foreign"}, provider="q"), call("lost"), output("lost"),
     ]  # fmt: skip
     messages = body(history, options=options)["messages"]
     assert [m.get("reasoning_content") for m in messages if m["role"] == "assistant"] == replayed
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "name": "look"}])
+def test_a_forced_tool_where_thinking_excludes_it(choice: Any) -> None:
+    options = {"forced": {"thinking": {"type": "disabled"}}, "effort": {"high": {"reasoning_effort": "high"}}}
+    turn = make_turn(options=options, tools=[function()], choice=choice, reasoning={"effort": "high"})
+    request = ADAPTER.build(turn)
+    assert request.body["thinking"] == {"type": "disabled"}
+    assert "reasoning_effort" not in request.body
+    assert request.ignored == ["reasoning.effort"]
+    assert "thinking" not in body(options=options, tools=[function()])
+
+
+def test_encrypted_details_of_several_calls_stay_apart() -> None:
+    """OpenRouter's of Gemini: one for each call, told apart by its id alone."""
+    details = [{"type": "reasoning.encrypted", "data": d, "index": 0, "id": d} for d in ("a", "b")]
+    found = read(*(chunk({"reasoning_details": [d]}) for d in details), chunk({"content": "x"}, "stop"))
+    assert found[0] == ("state", {"reasoning_details": details})
 
 
 def test_state_makes_the_round_trip() -> None:

@@ -20,8 +20,10 @@ What differs from server to server is data. Options read here (`[[model]]` rows,
     hosted         hosted tool kind -> what the body gets for it
     call_ids       pattern of the ids that it takes; others are replaced by their hash
     replay         fields of its answer's message that it wants back, default ["reasoning_details"]
-    replay_scope   "turn": only those since the last user message
+    replay_scope   "calls": only those since the last user message, and those of messages with calls, which must have
+                   them: where they are lost, they are empty
     think_tags     true: its reasoning stands at the beginning of the text, as <think>…</think>
+    forced         what the body gets where a tool must be called, instead of an effort
     stream_usage   false: does not know stream_options
     body           sent with every request
 
@@ -141,7 +143,7 @@ class _Messages:
             if self.moved:
                 self.moved_parts(message)
             if message.role == "assistant":
-                replayed = n > last_user or self.quirks.get("replay_scope") != "turn"
+                replayed = n > last_user or message.calls or self.quirks.get("replay_scope") != "calls"
                 self.assistant(message, message.state if replayed else [])
             else:
                 role = (
@@ -170,6 +172,9 @@ class _Messages:
             for field in self.quirks.get("replay", REPLAY):
                 if (value := state.get(field)) is not None:
                     _replay(written, field, value)
+        if message.calls and self.quirks.get("replay_scope") == "calls":
+            for field in self.quirks.get("replay", REPLAY):
+                written.setdefault(field, "")
         if message.calls:
             written["tool_calls"] = [self.call(call) for call in message.calls]
         self.written.append(written)
@@ -431,8 +436,13 @@ def _put_format(body: Json, turn: Turn, table: ToolTable) -> None:
 def _put_knobs(body: Json, turn: Turn, ignored: list[str]) -> None:
     quirks = turn.profile.options
     unknown = (NOT_USUAL - set(quirks.get("accepts", ()))) | set(quirks.get("refuses", ()))
+    forced = quirks.get("forced") if body.get("tool_choice") not in (None, "none") else None
+    merge(body, forced or {})
     for path, value in given_knobs(turn.request):
-        if path == "reasoning.effort":
+        if path == "reasoning.effort" and forced:
+            if value != "none":
+                ignored.append(path)
+        elif path == "reasoning.effort":
             efforts = quirks.get("effort")
             level = "xhigh" if value == "max" and efforts and "max" not in efforts else value
             fragment = {"reasoning_effort": value} if efforts is None else efforts.get(level)

@@ -250,7 +250,9 @@ class ChatReader:
             return
         details = self._state.setdefault("reasoning_details", [])
         last = details[-1] if details else {}
-        if "index" not in detail or any(last.get(key) != detail.get(key) for key in ("type", "index")):
+        apart = any(last.get(key) != detail.get(key) for key in ("type", "index"))
+        apart = apart or bool(last.get("id") and detail.get("id") and last["id"] != detail["id"])
+        if apart or "index" not in detail:
             details.append(dict(detail))
             return
         for key, value in detail.items():

@@ -89,6 +89,7 @@ def _file(uri: str, place: str, default: str, *, url_input: bool, named: bool = 
         "" if uri.startswith(FILES_API) and not named else default
     )  # its Files API knows the type itself
     mime = mimetypes.guess_type(address.path)[0] or guessed
+    mime = mime.replace("/x-wav", "/wav")  # Python's name of it, which Gemini does not know
     return {"fileData": {**({"mimeType": mime} if mime else {}), "fileUri": uri}}
 
 
