@@ -583,6 +583,8 @@ def test_an_error_behind_the_finish_reason_is_a_failure() -> None:
 def test_other_choices_are_other_answers() -> None:
     other = {"index": 1, "delta": {"content": "y"}, "finish_reason": "length"}
     assert read({"choices": [other]}, chunk({"content": "x"}, "stop")) == [("text", "x"), ("finished", None)]
+    later = {"choices": [{"index": 1, "delta": {"content": "y"}}]}
+    assert read(chunk({"content": "x"}), later, chunk({"content": "x"})) == [("text", "xx")]
     both = {"choices": [other, {"index": 0, "delta": {"content": "x"}, "finish_reason": "stop"}]}
     assert read(both) == [("text", "x"), ("finished", None)]
 

@@ -333,7 +333,7 @@ def _only_text(data: Json) -> str | None:
         return None
     choice = choices[0]
     delta = choice.get("delta")
-    if not delta or choice.get("finish_reason") or choice.get("logprobs"):
+    if not delta or choice.get("index") or choice.get("finish_reason") or choice.get("logprobs"):
         return None
     for key, value in delta.items():
         if value and key != "content" and key != "role":
