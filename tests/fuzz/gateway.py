@@ -174,7 +174,10 @@ async def in_process(**settings: Any) -> AsyncIterator[InProcess]:
     app = create_app(chosen, store, EnvironmentSecrets(environ))
     loop = asyncio.get_running_loop()
     with (
-        patch("openresponses.upstream.client._transport", lambda: providers),
+        patch(
+            "openresponses.upstream.client._sender",
+            lambda: (providers.handle_async_request, providers.aclose),
+        ),
         patch.object(loop, "getaddrinfo", _no_address),
     ):
         async with _alive(app):

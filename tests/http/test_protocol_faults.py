@@ -3,6 +3,7 @@ said twice, nothing quoted in the log."""
 
 from __future__ import annotations
 
+import gzip
 import logging
 import time
 from collections.abc import Iterator
@@ -112,6 +113,16 @@ def test_a_redirect_is_not_the_clients_fault(
     )
     told = gateway.ask({"model": MODELS[dialect], "input": "hi"}, stream=stream)
     assert (told.status, told.error["code"]) == (502, "provider_error")
+
+
+@pytest.mark.parametrize("bytes_", [b"\n", b"data: {}\n\n", b"data: x"])
+def test_a_little_that_unfolds_to_very_much(gateway: Gateway, bytes_: bytes) -> None:
+    bomb = gzip.compress(bytes_ * (20_000_000 // len(bytes_)))
+    gateway.scenario(Answer(bomb, content_type=SSE, headers={"content-encoding": "gzip"}))
+    begun = time.monotonic()
+    told = gateway.ask({"model": MODELS["chat"], "input": "hi"}, stream=True)
+    assert (told.status, told.error["code"]) == (502, "provider_invalid_response")
+    assert time.monotonic() - begun < 2
 
 
 HALVES = {

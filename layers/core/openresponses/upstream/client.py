@@ -35,6 +35,8 @@ REQUEST_ID_HEADERS = (
     "cf-ray",
 )
 REQUEST_ID = re.compile(r"[\w.:/+=-]{1,200}", re.ASCII)
+# A compressed answer may unfold to so many times what came, and so many bytes more: else a few KB keep a process busy.
+UNFOLDS, UNFOLDED = 100, 1 << 20
 BROKEN = (TimeoutError, httpx.TransportError, httpx.DecodingError)
 STATIC_HEADERS = {
     "content-type": "application/json",
@@ -69,7 +71,15 @@ class Answer:
         httpx.DecodingError."""
         if self._response.headers.get("content-encoding", "identity") == "identity":
             return aiter(self._response.stream)  # type: ignore[arg-type]
-        return self._response.aiter_bytes()
+        return self._decoded()
+
+    async def _decoded(self) -> AsyncIterator[bytes]:
+        unfolded = 0
+        async for chunk in self._response.aiter_bytes():
+            unfolded += len(chunk)
+            if unfolded > UNFOLDED + UNFOLDS * self._response.num_bytes_downloaded:
+                raise httpx.DecodingError("The answer unfolds without end.")
+            yield chunk
 
     async def read(self, limit: int = 1 << 20) -> bytes:
         """At most about `limit` bytes of the body. Of an error's body what comes in time: the status has said the most.
