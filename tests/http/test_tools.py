@@ -140,8 +140,25 @@ def test_tools_that_come_in_the_input_are_offered(gateway: Gateway, dialect: str
     extra = {"type": "additional_tools", "tools": [GRAMMAR, function("find")]}
     told = ask(gateway, dialect, input=[extra, {"role": "user", "content": "Go."}])
     assert [call["input"] for call in told.of("custom_tool_call")] == ["ls"]
-    sent = json.dumps(scenario.requests[0].json["tools"])
+    body = scenario.requests[0].json
+    sent = json.dumps(body["input"][0] if dialect == "openai" else body["tools"])
     assert '"run"' in sent and '"find"' in sent
+
+
+@pytest.mark.parametrize(("model", "placed"), [("openai/gpt-5.6", True), ("openai/gpt-4.1", False)])
+def test_tools_in_mid_conversation_leave_those_before_them_as_they_were(
+    gateway: Gateway, model: str, placed: bool
+) -> None:
+    """The prompt cache depends on it."""
+    scenario = gateway.scenario(says("openai", "Done."))
+    extra = {"type": "additional_tools", "role": "developer", "tools": [function("find")]}
+    given = [{"role": "user", "content": "Hi."}, extra, {"role": "user", "content": "Go."}]
+    gateway.ask({"model": model, "tools": [GRAMMAR], "input": given})
+    body = scenario.requests[0].json
+    assert [tool["name"] for tool in body["tools"]] == (["run"] if placed else ["run", "find"])
+    assert [item for item in body["input"] if item["type"] == "additional_tools"] == (
+        [extra] if placed else []
+    )
 
 
 # --------------------------------------------------------------------------- parallel calls

@@ -60,6 +60,7 @@ class Turn:
     input       the whole context in order: earlier turns, then this one's input; items are the protocol's dicts.
                 Item references are resolved. A message's content is always a list of parts here, also where the
                 client sent a string (`input_text`, for the assistant `output_text`). Never change an item in place.
+                Without `additional_tools` items, unless the adapter PlacesTools.
     tools       the tools of this sample, `function` and `custom` and hosted kinds, in the client's order
     tool_choice "auto", "none", "required", {"type": "function" | "custom", "name": ...} or a hosted tool's
                 {"type": ...}; `allowed_tools` is already resolved into mode (here) and `allowed`
@@ -356,6 +357,14 @@ class RunsMcp(Protocol):
     def runs_mcp(self, tool: Json) -> bool:
         """Whether the provider can do all that this tool of type `mcp` asks for."""
         ...
+
+
+@runtime_checkable
+class PlacesTools(Protocol):
+    """What an adapter has beside, where its provider takes tools in mid-conversation: it is given the
+    `additional_tools` items among the input, too. Their tools are in the turn's in any case."""
+
+    def places_tools(self) -> bool: ...
 
 
 # --------------------------------------------------------------------------- shared by adapters

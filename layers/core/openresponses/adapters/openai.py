@@ -6,6 +6,8 @@ Tools, items and events that this file does not know pass through as they are.
 
 Model options read here:
     encrypted_reasoning    false: the model does not reason, and refuses `include` and reasoning items. Default true.
+    additional_tools       true: takes tools in mid-conversation, which keeps the cached prompt before them. Default
+                           false: they are offered with the others.
 
 Source: https://platform.openai.com/docs/api-reference/responses
 """
@@ -81,6 +83,9 @@ class OpenAIAdapter:
 
     def counted(self, body: Json) -> int:
         return int(body["input_tokens"])
+
+    def places_tools(self) -> bool:
+        return True
 
     def runs_mcp(self, tool: Json) -> bool:
         return any(tool.get(place) for place in ("server_url", "connector_id", "tunnel_id"))
@@ -159,7 +164,7 @@ ITEMS_WITH_ID = frozenset(
     }
 )
 # OpenAI's own have none; ours all do.
-ITEMS_WITHOUT_STATUS = frozenset({"additional_tools", "mcp_approval_request", "mcp_list_tools", "program"})
+ITEMS_WITHOUT_STATUS = frozenset({"mcp_approval_request", "mcp_list_tools", "program"})
 
 
 def _body(turn: Turn) -> Json:
@@ -167,11 +172,18 @@ def _body(turn: Turn) -> Json:
     body: Json = {"model": turn.model}
     if turn.instructions:
         body["instructions"] = turn.instructions
-    sent = [sent for item in turn.input if (sent := _item(turn, item, reasons)) is not None]
+    placed, tools = _tools(turn)
+    sent = [
+        sent
+        for item in turn.input
+        if (item["type"] != "additional_tools" or item in placed)
+        and (sent := _item(turn, item, reasons)) is not None
+    ]
     if sent or "prompt" not in turn.request:
         body["input"] = sent
+    if tools:
+        body["tools"] = tools
     if turn.tools:
-        body["tools"] = turn.tools
         body |= _tool_choice(turn)
     for name in PASSED:
         if name in turn.request:
@@ -182,6 +194,21 @@ def _body(turn: Turn) -> Json:
     if wanted:
         body["include"] = wanted
     return body | {"truncation": "disabled", "store": False, "stream": True}
+
+
+def _tools(turn: Turn) -> tuple[list[Json], list[Json]]:
+    """The items whose tools go in their place, and the tools that go with the request: all others, and what the gateway
+    has made of those that it runs itself."""
+    offered = {id(tool) for tool in turn.tools}
+    placed = [
+        item
+        for item in turn.input
+        if item["type"] == "additional_tools" and offered.issuperset(map(id, item["tools"]))
+    ]
+    if not placed or not turn.profile.options.get("additional_tools"):
+        return [], turn.tools
+    within = {id(tool) for item in placed for tool in item["tools"]}
+    return placed, [tool for tool in turn.tools if id(tool) not in within]
 
 
 def _without_nulls(value: Any) -> Any:
@@ -206,6 +233,8 @@ def _item(turn: Turn, item: Json, reasons: bool) -> Json | None:
         return _message(item)
     if fields := ITEM_FIELDS.get(kind):
         return {name: item[name] for name in fields if item.get(name) is not None}
+    if kind == "additional_tools":
+        return {"type": kind, "role": item.get("role") or "developer", "tools": item["tools"]}
     if "encrypted_content" in item:
         return _sealed_item(turn, item, reasons)
     if kind == "reasoning":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..adapters.base import Turn, UpstreamRequest
+from ..adapters.base import PlacesTools, Turn, UpstreamRequest
 from ..adapters.openai_fields import build
 from ..adapters.registry import adapter_named
 from ..protocol.errors import ApiError
@@ -109,13 +109,15 @@ class Prompt:
         """A sample with these items. `toolset`: other tools than those of the first one."""
         toolset = toolset or self.toolset
         told = self.mcp.told(items) if self.mcp else items
+        if not isinstance(self.adapter, PlacesTools):
+            told = [item for item in told if item["type"] != "additional_tools"]
         return Turn(
             provider=self.route.provider.name,
             model=self.route.model,
             profile=self.route.profile,
             request=self._asked,
             instructions=self._request.get("instructions"),
-            input=[item for item in told if item["type"] != "additional_tools"],
+            input=told,
             tools=toolset.tools,
             tool_choice=toolset.choice,
             allowed=toolset.allowed,
