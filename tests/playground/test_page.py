@@ -388,6 +388,19 @@ def test_a_model_by_name(page: Page) -> None:
 
 
 @slow
+def test_models_that_cannot_be_listed(page: Page) -> None:
+    """It is said, and one can be named all the same, on a phone too."""
+    error = {"error": {"message": "The store cannot be reached.", "code": "server_error"}}
+    page.answer("/v1/models", status=500, content_type="application/json", body=json.dumps(error))
+    page.resize(390, 844)
+    page.call("Page.navigate", url=page.url)
+    page.wait("document.getElementById('models-error')?.textContent.includes('The store cannot be reached.')")
+    assert page.evaluate("document.getElementById('model-name').offsetWidth") > 150
+    page.write("#model-name", "echo")
+    ask(page, "Hello")
+
+
+@slow
 def test_a_hundred_thousand_events_are_no_burden(page: Page) -> None:
     send(page, "/long 20000")
     page.wait("document.querySelector('.figures').textContent.includes(' completed')", 60)

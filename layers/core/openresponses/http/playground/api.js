@@ -46,7 +46,7 @@ async function call(path, { body, ...options } = {}) {
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Failure({ message: "The gateway cannot be reached.", code: "network" });
+    throw new Failure({ message: "The gateway cannot be reached. See that it runs, then send again.", code: "network" });
   }
   if (!reply.ok) throw await Failure.of(reply);
   return reply;

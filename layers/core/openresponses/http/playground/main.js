@@ -174,12 +174,13 @@ function startAgain() {
 }
 
 async function load() {
+  $("models-error").textContent = "";
   try {
     setup.showModels(await api.models());
   } catch (failure) {
     setup.showModels([]);
     if (failure.status === 401) keys.ask();
-    else announce(failure.message);
+    else $("models-error").textContent = `The models cannot be listed: ${failure.message}`;
   }
 }
 
