@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable
 
 import orjson
 
+from ..tenants import TENANT
 from .base import Json, StoredResponse, StoreUnavailable
 
 FORMAT = 1
 COMPRESSION_LEVEL = 1  # levels above it save some percent and cost a multiple of the time
-TENANT = re.compile(r"[a-z0-9-]{1,64}")
 ID = re.compile(r"[A-Za-z0-9_-]{1,96}")
 
 

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from ..tenants import TENANT
+
 WINDOW = re.compile(r"[\w.:#-]{1,200}", re.ASCII)
 NAME = re.compile(r"[a-z_]{1,32}")
 OWN_ATTRIBUTES = frozenset({"pk", "sk", "v", "expires_at", "leases", "tenant", "created_at"})
@@ -47,8 +49,6 @@ class Counters(Protocol):
 
 def require_names(tenant: str, window: str, counters: Iterable[str] = ()) -> None:
     """Raises ValueError for what may not stand in a key or name an attribute."""
-    from .codec import TENANT  # which imports what imports this
-
     if not TENANT.fullmatch(tenant) or not WINDOW.fullmatch(window):
         raise ValueError("a counter's tenant or window outside its grammar")
     if wrong := [name for name in counters if not NAME.fullmatch(name) or name in OWN_ATTRIBUTES]:

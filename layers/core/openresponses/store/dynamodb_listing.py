@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from ..tenants import TENANT
 from .base import StoreUnavailable
-from .codec import TENANT
 from .dynamodb_layout import HEAD, Key
 from .dynamodb_table import Table
 

@@ -6,7 +6,7 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 
-from .codec import TENANT
+from ..tenants import TENANT
 from .sqlite_threads import Worker
 
 log = logging.getLogger(__name__)
