@@ -105,11 +105,14 @@ async def who(request: Any) -> Caller:
 def guarded(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     config = Path(tmp_path_factory.mktemp("middleware")) / "config.toml"
     config.write_text(ROWS)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(middleware, "HOOK_SECONDS", 0.3)
-        started = Server(environment(provider.url), authenticate=who, config_path=str(config)).start()
-        yield started
-        started.stop()
+    started = Server(environment(provider.url), authenticate=who, config_path=str(config)).start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture(autouse=True)
+def short_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(middleware, "HOOK_SECONDS", 0.3)
 
 
 class Tenant:
