@@ -493,6 +493,24 @@ def test_what_cannot_be_honoured_names_its_place(
     assert (refused.status, refused.error["param"]) == (400, param)
 
 
+@pytest.mark.parametrize("route", ROUTES)
+def test_what_only_openai_has(gateway: Gateway, servers: McpServers, route: str) -> None:
+    gateway.scenario(says(route, "Hi."))
+    told = gateway.ask(body(route, mcp(servers, defer_loading=True)), stream=True)
+    assert (told.text, told.headers["x-openresponses-ignored"]) == ("Hi.", "tools[0].defer_loading")
+    connector = {
+        "type": "mcp",
+        "server_label": "a",
+        "connector_id": "connector_dropbox",
+        "authorization": "b",
+    }
+    told = gateway.ask(body(route, connector))
+    if route == "openai":
+        assert gateway.provider.scenario.requests[-1].json["tools"] == [connector]
+    else:
+        assert (told.status, told.error["param"]) == (400, "tools[0].connector_id")
+
+
 def test_two_of_one_label(gateway: Gateway, servers: McpServers) -> None:
     refused = gateway.ask(body("gemini", mcp(servers), mcp(servers)))
     assert (refused.status, refused.error["param"]) == (400, "tools[1].server_label")

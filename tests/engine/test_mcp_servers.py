@@ -31,7 +31,6 @@ def here(adapter: str, settings: Settings | None = None, **tool: Any) -> bool:
         ("openai", {}, False),
         ("openai", {"headers": {"a": "b"}}, False),
         ("openai", {"server_url": None, "connector_id": "connector_gmail"}, False),
-        ("gemini", {"server_url": None, "connector_id": "connector_gmail"}, False),  # its adapter refuses it
         ("anthropic", NEVER, False),
         ("anthropic", {**NEVER, "authorization": "token"}, False),
         ("anthropic", {**NEVER, "allowed_tools": ["read"]}, False),

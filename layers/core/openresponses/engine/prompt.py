@@ -135,6 +135,7 @@ class Prompt:
         # What an earlier turn gave was named in its answer.
         asked = (self.param(path) for path in request.ignored)
         self.ignored = [path for path in asked if path and path != "previous_response_id"]
+        self.ignored += self.mcp.ignored if self.mcp else []
         return request
 
     def param(self, param: str | None) -> str | None:

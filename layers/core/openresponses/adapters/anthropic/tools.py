@@ -221,8 +221,7 @@ def _mcp(box: Toolbox, tool: Json, param: str) -> None:
         server["tool_configuration"] = {"enabled": True, "allowed_tools": allowed}
     if token := _authorization(tool, param):
         server["authorization_token"] = token
-    if tool.get("server_description"):
-        box.ignored.append(f"{param}.server_description")
+    box.ignored += [f"{param}.{knob}" for knob in ("server_description", "defer_loading") if tool.get(knob)]
     box.mcp_servers.append(server)
     if MCP_BETA not in box.betas:
         box.betas.append(MCP_BETA)

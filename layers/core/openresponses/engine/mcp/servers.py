@@ -53,6 +53,7 @@ class McpServer:
     approval: tuple[str | Json, ...] = ()  # any may ask for it
     guarded: bool = True  # a user's URL, not the operator's
     timeout: float | None = None
+    ignored: tuple[str, ...] = ()  # paths of the request's knobs that change nothing here
 
     @property
     def goes_by_annotations(self) -> bool:
@@ -163,8 +164,10 @@ def _server(
     """The server, if the gateway calls it."""
     url = tool.get("server_url")
     if not url:
-        if tool.get("connector_id") or tool.get("tunnel_id"):
-            return None
+        for name in ("connector_id", "tunnel_id"):
+            if tool.get(name):
+                _require_openai(adapters[0], tool, f"{param}.{name}")
+                return None
         if row is None:
             message = f"No MCP server is configured as {quoted(tool['server_label'])}: give its 'server_url'."
             raise ApiError("missing_required_parameter", message, param=f"{param}.server_url")
@@ -185,7 +188,14 @@ def _server(
         description=tool.get("server_description"),
         allowed=tuple(_allowed(tool)),
         approval=(tool.get("require_approval") or "always",),
+        ignored=_ignored(tool, param),
     )
+
+
+def _require_openai(adapter: Adapter, tool: Json, param: str) -> None:
+    if not _runs(adapter, tool):
+        message = f"'{param}' is OpenAI's own: elsewhere, give the server's 'server_url'."
+        raise ApiError("unsupported_value", message, param=param)
 
 
 def _runs(adapter: Adapter, tool: Json) -> bool:
@@ -212,7 +222,13 @@ def _configured(row: Json, param: str | None, tool: Json) -> McpServer:
         ({"never": {"read_only": True}} if approval == "writes" else approval, *asked),
         guarded=False,
         timeout=row.get("timeout"),
+        ignored=_ignored(tool, param),
     )
+
+
+def _ignored(tool: Json, param: str | None) -> tuple[str, ...]:
+    """All tools are loaded at once: a search for them is OpenAI's and Anthropic's."""
+    return (f"{param}.defer_loading",) if tool.get("defer_loading") else ()
 
 
 def _allowed(tool: Json) -> Iterator[Filter]:

@@ -118,6 +118,11 @@ class McpTools:
     def labels(self) -> Iterable[str]:
         return self._servers
 
+    @property
+    def ignored(self) -> list[str]:
+        """Paths of the request's knobs that change nothing here."""
+        return [path for server in self._servers.values() for path in server.ignored]
+
     async def check(self) -> None:
         """Raises ApiError for a server that nothing may be sent to."""
         await asyncio.gather(*(session.check() for session in self._sessions.values()))
