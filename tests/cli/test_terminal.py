@@ -143,6 +143,22 @@ def test_doctor_without_colour(start: Start) -> None:
     assert "set ANTHROPIC_API_KEY" in doctor.before
 
 
+@pytest.mark.slow
+def test_a_question_is_left_by_ctrl_c(start: Start, tmp_path: Path) -> None:
+    erase = start("tenants", "erase", "acme", "--store", "history.db")
+    erase.expect("Type its name")
+    erase.sendintr()
+    erase.expect(pexpect.EOF)
+    assert erase.wait() == 130 and "Traceback" not in erase.before
+
+
+@pytest.mark.slow
+def test_nothing_is_cut_on_a_narrow_terminal(start: Start) -> None:
+    models = start("models", COLUMNS="50")
+    models.expect(pexpect.EOF)
+    assert models.wait() == 0 and "…" not in models.before.replace("/…", "")
+
+
 # --------------------------------------------------------------------------- without a terminal
 
 

@@ -43,10 +43,10 @@ def export_tenant(place: Place, tenant: str) -> None:
 @place_options
 def erase_tenant(place: Place, tenant: str, yes: bool, no_scan: bool) -> None:
     """Remove all that a tenant has, API keys included."""
+    if not yes and not _is_sure(tenant):  # before there is an event loop, which would keep Ctrl-C from it
+        raise CommandError("nothing is erased")
 
     async def work(history: History) -> None:
-        if not yes and not await asyncio.to_thread(_is_sure, tenant):
-            raise CommandError("nothing is erased")
         with progress(f"Erasing {tenant}"):
             rows = await history.store.listing.erase(tenant, thorough=not no_scan)
         print(f"Erased: {rows} rows of {tenant}.", *history.notices, sep="\n")

@@ -52,7 +52,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], styles: dict[str, 
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(*head, box=None, pad_edge=False, header_style="bold")
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for name in head:
+        shown.add_column(name, overflow="fold")  # not cut: names are there to be copied
     for row in rows:
         shown.add_row(*(Text(cell.translate(CONTROLS), style=(styles or {}).get(cell, "")) for cell in row))
     console().print(shown)
