@@ -365,6 +365,21 @@ def test_usage_is_the_last_word_key_by_key() -> None:
     assert [delta for delta in deltas if isinstance(delta, base.Usage)][-1] == base.Usage(8, 9, 3, 0)
 
 
+def test_a_refusal_is_told_once() -> None:
+    reader = ADAPTER.reader(turn())
+    stop = {"stop_reason": "refusal", "stop_details": {"explanation": "Not that."}}
+    frames: list[Json] = [
+        {"type": "message_start", "message": {"model": "m", "usage": {}}},
+        {"type": "message_delta", "delta": stop, "usage": {"output_tokens": 1}},
+        {"type": "message_delta", "delta": {}, "usage": {"output_tokens": 2}},
+        {"type": "message_stop"},
+    ]
+    deltas = [delta for frame in frames for delta in reader.frame("", frame)]
+    assert [delta for delta in deltas if isinstance(delta, base.RefusalDelta)] == [
+        base.RefusalDelta("Not that.")
+    ]
+
+
 @pytest.mark.parametrize(
     "text", ["", "plain", 'quotes "\\" and \n\t lines', "é 😀 \u2028", "\\u0041", "{}" * 20]
 )
@@ -425,6 +440,7 @@ def test_older_drafts_are_rewritten_into_equal_schemas() -> None:
         (400, "invalid_request_error", "prompt is too long: 9 tokens > 8 maximum", "context_length_exceeded"),
         (400, "invalid_request_error", "Your credit balance is too low", "insufficient_quota"),
         (400, "invalid_request_error", "tools.0: bad", "invalid_value"),
+        (400, "invalid_request_error", "Output blocked by content filtering policy", "invalid_prompt"),
         (401, "authentication_error", "invalid x-api-key", "provider_authentication_failed"),
         (403, "permission_error", "no", "provider_authentication_failed"),
         (404, "not_found_error", "model: claude-x", "model_not_found"),

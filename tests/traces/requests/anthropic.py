@@ -6,7 +6,7 @@
     thinking, blocks of hosted tools   reasoning with provider state, as the gateway gave it out
     tools, tool_choice            functions; web_search, code_interpreter, tool_search, mcp; disable_parallel_tool_use
     thinking, effort              reasoning.effort: the level whose budget is nearest
-    cache_control                 prompt_cache_key
+    cache_control                 prompt_cache_key; of an hour, prompt_cache_retention
     metadata.user_id              safety_identifier
 
 Source: https://docs.anthropic.com/en/api/messages.
@@ -26,6 +26,7 @@ CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
 
 def as_responses(body: Json, model: str) -> Json:
+    cached = str([value for value in found(body, "cache_control") if value])
     head, *rest = [block["text"] for block in blocks(body.get("system"))] or [None]
     given = [items.message("system", items.text("system", said)) for said in rest]
     for message in body["messages"]:
@@ -41,8 +42,17 @@ def as_responses(body: Json, model: str) -> Json:
     asked["text"] = items.schema_format(form["schema"]) if form else None
     asked["safety_identifier"] = (body.get("metadata") or {}).get("user_id")
     asked["service_tier"] = {"standard_only": "default"}.get(body.get("service_tier", ""))
-    asked["prompt_cache_key"] = "conversation" if "cache_control" in str(body) else None
+    asked["prompt_cache_key"] = "conversation" if cached != "[]" else None
+    asked["prompt_cache_retention"] = "24h" if "'1h'" in cached else None
     return asked
+
+
+def found(value: Any, name: str) -> Iterator[Any]:
+    """All that stands under a name, at any depth."""
+    if isinstance(value, dict) and name in value:
+        yield value[name]
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from found(inner, name)
 
 
 def blocks(content: Any) -> list[Json]:
@@ -174,7 +184,8 @@ def reasoning(body: Json) -> Json | None:
         effort = min(BUDGETS, key=lambda level: abs(BUDGETS[level] - budget))
     elif thinking.get("type") == "disabled":
         effort = "none"
-    shown = {"summary": "auto"} if thinking.get("type") in ("enabled", "adaptive") else {}
+    shows = thinking.get("type") == "enabled" or thinking.get("display") == "summarized"
+    shown = {"summary": "auto"} if shows or (thinking.get("type") == "adaptive" and not effort) else {}
     return {**({"effort": effort} if effort else {}), **shown} or None
 
 
@@ -192,7 +203,7 @@ def spelled(body: Json) -> Json:
             {
                 key: value
                 for key, value in {**block, **inner(block)}.items()
-                if (key, value) != ("is_error", False)
+                if value is not None and (key, value) != ("is_error", False)
             }
             for block in blocks(message["content"])
         ]
@@ -208,12 +219,14 @@ def spelled(body: Json) -> Json:
         {
             key: value
             for key, value in tool.items()
-            if value not in (None, "") and (key, value) != ("type", "custom")
+            if value not in (None, "") and (key, value) not in (("type", "custom"), ("strict", False))
         }
         for tool in body.get("tools") or ()
     ]
     if body.get("tool_choice") == {"type": "auto"}:
         del made["tool_choice"]
+    if made.get("temperature") == 1:
+        del made["temperature"]
     if form := made.pop("output_format", None):
         made["output_config"] = {"format": form}
     return {key: value for key, value in made.items() if value not in (None, [])}

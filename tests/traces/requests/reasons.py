@@ -53,8 +53,11 @@ STREAMS = "The gateway always reads a stream"
 REASONS = (
     # ----------------------------------------------------------------- Anthropic
     Reason("anthropic", "`stream`", STREAMS, r"stream", sent="true"),
-    Reason("anthropic", "`stop_sequences`", NO_FIELD, r"stop_sequences", sent=NOTHING),
-    Reason("anthropic", "`context_management`", NO_FIELD, r"context_management", sent=NOTHING),
+    Reason("anthropic", "`stop_sequences`, `top_k`", NO_FIELD, r"stop_sequences|top_k", sent=NOTHING),
+    Reason(
+        "anthropic", "`context_management`, `task_budget`", NO_FIELD,
+        r"context_management|output_config(\.task_budget)?", r'edits|task_budget|"tokens"', NOTHING,
+    ),
     Reason("anthropic", "`citations` of a document", NO_FIELD, r"messages\[\]\.content\[\]\.citations", '"enabled"'),
     Reason(
         "anthropic", "`citations` of an earlier answer",
@@ -74,12 +77,17 @@ REASONS = (
         "anthropic", "blocks `container_upload`", "A container that is named takes no more files",
         r"messages\[\]\.content\[\]", TYPES.format("container_upload"), NOTHING,
     ),
-    Reason("anthropic", "tools `web_fetch`, `advisor`", NO_TOOL, r"tools(\[\])?", "web_fetch|advisor", NOTHING),
+    Reason(
+        "anthropic", "tools `web_fetch`, `advisor`, `memory`", NO_TOOL, r"tools(\[\])?",
+        "web_fetch|advisor|memory", NOTHING,
+    ),
     Reason(
         "anthropic", "versions of hosted tools", "A client names the tool, the model table its version",
-        r"tools\[\]\.type", "web_search|code_execution", "web_search|code_execution",
+        r"tools\[\]\.(type|name)", "web_search|code_execution|tool_search", "web_search|code_execution|tool_search",
     ),
-    Reason("anthropic", "`allowed_callers`", NO_FIELD, r"tools\[\]\.allowed_callers", sent=NOTHING),
+    Reason(
+        "anthropic", "`allowed_callers`, `max_uses`", NO_FIELD, r"tools\[\]\.(allowed_callers|max_uses)", sent=NOTHING,
+    ),
     Reason(
         "anthropic", "`defer_loading` without a `tool_search`", "Without the search the model would never see the tool",
         r"tools\[\]\.defer_loading", "true", NOTHING,
@@ -94,7 +102,8 @@ REASONS = (
     ),
     Reason(
         "anthropic", "thinking of newer models", "Where the model has adaptive thinking, it is used",
-        r"thinking(\.type|\.budget_tokens)?|output_config", r'^$|^"enabled"$|^\d+$', r'^$|adaptive|effort',
+        r"thinking(\.type|\.budget_tokens|\.display)?|output_config", r'^$|^"enabled"$|"disabled"|^\d+$',
+        r'^$|adaptive|effort|summarized',
     ),
     Reason(
         "anthropic", "effort levels", "A level that the model has not is the next higher one",
@@ -162,7 +171,7 @@ REASONS = (
         sent=NOTHING,
     ),
     Reason(
-        "openai", "`truncation`", "The gateway truncates, not OpenAI", r"truncation", NOTHING, "disabled",
+        "openai", "`truncation`", "The gateway truncates, not OpenAI", r"truncation", "^$|auto", "disabled",
     ),
     Reason(
         "openai", "`include`", "Encrypted reasoning is always asked for, to be replayed", r"include(\[\])?", NOTHING,

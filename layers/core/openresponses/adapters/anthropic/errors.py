@@ -35,6 +35,7 @@ CONTEXT_TOO_LONG = re.compile(
 OUT_OF_CREDIT = re.compile(
     r"credit balance|usage limits|spend(?:ing)? limit|out of credits|billing", re.IGNORECASE
 )
+FILTERED = re.compile(r"content filtering policy", re.IGNORECASE)
 ACCOUNT = re.compile(r"\s*\(?\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b\)?", re.IGNORECASE)
 
 
@@ -62,6 +63,8 @@ def _code(kind: str, status: int, message: str) -> str | None:
     if kind == "invalid_request_error":
         if status == 413:
             return "request_too_large"
+        if FILTERED.search(message):
+            return "invalid_prompt"
         return "context_length_exceeded" if CONTEXT_TOO_LONG.search(message) else "invalid_value"
     if kind == "not_found_error":
         return "model_not_found" if message.startswith("model") else "invalid_value"

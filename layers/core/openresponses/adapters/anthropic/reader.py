@@ -74,6 +74,7 @@ class MessageReader:
         self._blocks: dict[int, Block] = {}
         self._usage: dict[str, int] = {}
         self._stop: str | None = None
+        self._refused = REFUSED
         self._keys = 0
 
     # ---------------------------------------------------------------- what the engine calls
@@ -131,15 +132,16 @@ class MessageReader:
         delta = data.get("delta") or {}
         self._stop = delta.get("stop_reason") or self._stop
         self._container(delta)
+        self._refused = (delta.get("stop_details") or {}).get("explanation") or self._refused
         yield usage_of(self._count, data.get("usage") or {})
-        if self._stop == "refusal":
-            yield RefusalDelta((delta.get("stop_details") or {}).get("explanation") or REFUSED)
 
     def _message_stop(self, _: Json) -> Iterator[Delta]:
         for key, block in self.running.values():
             yield from hosted.answered(key, block, None, self.turn, self.container)
         self.running = {}
         yield from self.give_state()
+        if self._stop == "refusal":
+            yield RefusalDelta(self._refused)
         yield Finished(FINISH.get(self._stop or ""))
 
     def _error(self, data: Json) -> Iterator[Delta]:
