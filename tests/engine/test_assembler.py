@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from openresponses.adapters import base
 from openresponses.engine.assembler import Assembler
 from openresponses.protocol.errors import ApiError
-from openresponses.protocol.ids import new_response_id
+from openresponses.protocol.ids import LONGEST_CALL_ID, new_response_id
 from openresponses.protocol.response import new_response
 
 from tests.support.grammar import check_stream
@@ -151,6 +151,13 @@ def test_the_caller_of_a_call_stays_on_it() -> None:
 
 def test_a_call_without_arguments_has_an_empty_object() -> None:
     assert output([base.ToolCallStarted(0, "f")])[0]["arguments"] == "{}"
+
+
+def test_a_call_id_that_no_request_may_name_is_replaced() -> None:
+    long = ["x" * LONGEST_CALL_ID, "y" * (LONGEST_CALL_ID + 1)]
+    deltas = [base.ToolCallStarted(key, "f", call_id) for key, call_id in enumerate(long)]
+    items = assemble([*deltas, base.Finished()])[1]["output"]
+    assert items[0]["call_id"] == long[0] and items[1]["call_id"].startswith("call_")
 
 
 def test_a_repeated_call_id_is_replaced() -> None:

@@ -237,15 +237,13 @@ def unsupported(path: str, what: str) -> ApiError:
 
 
 def arguments_of(call: Call) -> Json:
-    """The arguments as the object that some providers take. Raises ApiError."""
+    """The arguments as the object that some providers take. Where a model's were none, the conversation goes on: they
+    are told as the text that they are."""
     try:
         found = orjson.loads(call.arguments or "{}")
     except orjson.JSONDecodeError:
         found = None
-    if not isinstance(found, dict):
-        message = "'arguments' must be a JSON object."
-        raise ApiError("invalid_value", message, param=f"{call.path}.arguments")
-    return found
+    return found if isinstance(found, dict) else {"arguments": call.arguments}
 
 
 def details_of(messages: list[Message]) -> list[str]:

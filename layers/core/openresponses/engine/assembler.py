@@ -18,7 +18,7 @@ from typing import Any
 
 from ..adapters import base
 from ..protocol.errors import ApiError
-from ..protocol.ids import hex_of
+from ..protocol.ids import LONGEST_CALL_ID, hex_of
 from .context import visible
 from .faults import without_text
 from .items import CallBuilder, HostedBuilder, ItemBuilder, McpCallBuilder, MessageBuilder, ReasoningBuilder
@@ -222,7 +222,7 @@ class Assembler:
             self._calls.append(mcp_call)
             return
         call_id = delta.call_id
-        if not call_id or call_id in self._call_ids:
+        if not call_id or len(call_id) > LONGEST_CALL_ID or call_id in self._call_ids:
             call_id = f"call_{self.owner}_{len(self.output)}"
         self._call_ids.add(call_id)
         self._tools[delta.key] = call = CallBuilder(self, delta, call_id)

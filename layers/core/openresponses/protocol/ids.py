@@ -28,6 +28,7 @@ PREFIXES = {
     "program": "cm",
     "program_output": "cmo",
 }
+LONGEST_CALL_ID = 16_384  # characters; some gateways put a model's signature into the id of a call
 CONVERSATION_ID = re.compile(r"conv_[0-9a-f]{32}")
 RESPONSE_ID = re.compile(r"resp_[0-9a-f]{32}")
 ITEM_ID = re.compile(r"[a-z]+_([0-9a-f]{32})_i?\d+")

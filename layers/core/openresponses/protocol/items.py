@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import ConfigDict, Discriminator, Field, Tag
 from typing_extensions import TypedDict
 
+from .ids import LONGEST_CALL_ID
+
 MAX_INPUT_ITEMS = 1000
 MAX_TOOLS = 128
 MAX_TOOL_SCHEMA_BYTES = 64 * 1024
@@ -21,7 +23,7 @@ CONFIG = ConfigDict(strict=True, extra="allow")
 Status = Literal[
     "in_progress", "completed", "incomplete", "failed", "searching", "generating", "interpreting", "calling"
 ]
-CallId = Annotated[str, Field(min_length=1, max_length=256)]
+CallId = Annotated[str, Field(min_length=1, max_length=LONGEST_CALL_ID)]
 ToolName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_.:/-]+$")]
 
 # --------------------------------------------------------------------------- content parts
