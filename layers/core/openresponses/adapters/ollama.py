@@ -66,7 +66,6 @@ LEVELS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "x
 ROLES = {"developer": "system"}
 # `done_reason`s that are not an end by the model's own will; the others are.
 REASONS = {"length": "max_output_tokens"}
-UNUSUAL = frozenset({"error", "logprobs"})
 
 
 class OllamaAdapter:

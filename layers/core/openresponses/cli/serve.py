@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from ..otel import OtelTelemetry
+    from ..prometheus import PrometheusTelemetry
     from ..routing import Router
     from ..sealing import KeyText
     from ..secrets import Secrets
@@ -73,11 +74,7 @@ def run_server(host: str, port: int, given: str | None) -> int:
     from ..store.sqlite_keys import SQLiteKeys
     from ..telemetry import Several
 
-    path = local.history_path(given)
-    if settings.require_keys and path == local.MEMORY:
-        raise SettingsError(
-            "OPENRESPONSES_REQUIRE_KEYS: a store in memory has no keys; name a file with --store."
-        )
+    path = history_path(given, settings)
     tokens = token_verifier(settings)
     listener = listen(host, port)
     store = local.open_store(path, settings)
@@ -85,11 +82,7 @@ def run_server(host: str, port: int, given: str | None) -> int:
     users = None if path == local.MEMORY else SQLiteKeys(path)
     authenticate = bearer_owner(users, tokens) if settings.require_keys or tokens else None
     turns = Turns(settings.max_concurrent_turns)
-    metrics = None
-    if metrics_wanted(settings, host, open_to_all=authenticate is None):
-        from ..prometheus import PrometheusTelemetry
-
-        metrics = PrometheusTelemetry()
+    metrics = metrics_page(settings, host, open_to_all=authenticate is None)
     spans = span_exporter(environ)
     lines = LogTelemetry(logging.INFO if settings.log_format == "json" else logging.DEBUG)
     app = create_app(
@@ -109,6 +102,16 @@ def run_server(host: str, port: int, given: str | None) -> int:
     if spans:
         spans.close()
     return 0
+
+
+def history_path(given: str | None, settings: Settings) -> str:
+    """Where the history is. Raises SettingsError for a store in memory where requests need keys: it has none."""
+    path = local.history_path(given)
+    if settings.require_keys and path == local.MEMORY:
+        raise SettingsError(
+            "OPENRESPONSES_REQUIRE_KEYS: a store in memory has no keys; name a file with --store."
+        )
+    return path
 
 
 def beside(path: str, environ: dict[str, str]) -> tuple[KeyText, Secrets, dict[str, str]]:
@@ -131,6 +134,15 @@ def log_to_terminal(settings: Settings) -> None:
 def metrics_wanted(settings: Settings, host: str, *, open_to_all: bool) -> bool:
     """Whether /metrics is served: as the setting says; unset, only on loopback without authentication."""
     return (host in LOOPBACK and open_to_all) if settings.metrics is None else settings.metrics
+
+
+def metrics_page(settings: Settings, host: str, *, open_to_all: bool) -> PrometheusTelemetry | None:
+    """What /metrics shows; None if it is not served."""
+    if not metrics_wanted(settings, host, open_to_all=open_to_all):
+        return None
+    from ..prometheus import PrometheusTelemetry
+
+    return PrometheusTelemetry()
 
 
 def span_exporter(environ: Mapping[str, str]) -> OtelTelemetry | None:
