@@ -122,7 +122,10 @@ RARE = {
     "conversation",
     "previous_response_id",
     "background",
+    "context_management",
     "generate",
+    "moderation",
+    "prompt",
     "prompt_cache_retention",
     "max_tool_calls",
 }
