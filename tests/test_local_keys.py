@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import time
 from collections.abc import Callable
@@ -35,7 +36,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     """A command on the store `history.db`; what it says."""
 
     def call(*arguments: str, typed: str = "", code: int = 0, store: str = "history.db") -> str:
-        monkeypatch.setattr("getpass.getpass", lambda prompt: typed)
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"{typed}\n"))
         assert cli.main([*arguments, "--store", str(tmp_path / store)]) == code
         told = capsys.readouterr()
         assert not typed or typed not in told.out + told.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ class Operator:
         self.capsys = capsys
 
     def run(self, *arguments: str, typed: str = "", code: int = 0) -> str:
-        self.monkeypatch.setattr("getpass.getpass", lambda prompt: typed)
+        self.monkeypatch.setattr("sys.stdin", io.StringIO(f"{typed}\n"))
         assert cli.main(arguments) == code
         told = self.capsys.readouterr()
         assert not typed or typed not in told.out + told.err
