@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from openresponses.adapters.base import Annotation, ProviderState, TextDelta
 from openresponses.adapters.bedrock import BedrockAdapter
+from openresponses.protocol.errors import ApiError
 from openresponses.settings import Settings
 from openresponses.upstream.eventstream import EventStreamDecoder
 
@@ -142,6 +144,71 @@ def test_white_space_that_a_model_said_before_its_calls_is_not_sent_back() -> No
     items = [user("Hi"), message("assistant", "\n\n"), call("c"), output("c")]
     [_, said, _] = body(items, tools=[function()])["messages"]
     assert [list(block) for block in said["content"]] == [["toolUse"]]
+
+
+# --------------------------------------------------------------------------- JSON answers, strict tools
+
+SCHEMA = {
+    "type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False,
+}  # fmt: skip
+LIST = {"type": "array", "items": {"type": "integer"}}
+
+
+def form(schema: Json) -> Json:
+    return {"format": {"type": "json_schema", "name": "out", "description": "d", "schema": schema}}
+
+
+def test_a_schema_is_the_models_own_where_it_keeps_to_one() -> None:
+    asked = body(options={"structured_outputs": True}, text=form(SCHEMA), tools=[function(strict=False)])
+    told_it = asked["outputConfig"]["textFormat"]["structure"]["jsonSchema"]
+    assert json.loads(told_it.pop("schema")) == SCHEMA
+    assert told_it == {"name": "out", "description": "d"}
+    assert [tool["toolSpec"]["name"] for tool in asked["toolConfig"]["tools"]] == ["look"]
+    assert "toolChoice" not in asked["toolConfig"]
+
+
+@pytest.mark.parametrize(
+    ("options", "schema"),
+    [({}, SCHEMA), ({"structured_outputs": True}, {"type": "object", "additionalProperties": True})],
+)
+def test_else_it_is_a_tool(options: Json, schema: Json) -> None:
+    asked = body(options=options, text=form(schema))
+    assert "outputConfig" not in asked
+    assert asked["toolConfig"]["tools"][0]["toolSpec"] == {
+        "name": "final_answer", "description": "d", "inputSchema": {"json": schema},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"), [('{"value": [1, 2]}', "[1,2]"), ("[1, 2]", "[1, 2]"), ('{"va', '{"va')]
+)
+def test_an_answer_that_is_no_object_travels_wrapped(arguments: str, text: str) -> None:
+    asked = body(text=form(LIST))
+    schema = asked["toolConfig"]["tools"][0]["toolSpec"]["inputSchema"]["json"]
+    assert (schema["type"], schema["properties"]["value"]) == ("object", LIST)
+    reader, place = ADAPTER.reader(make_turn(text=form(LIST))), {"contentBlockIndex": 0}
+    start = {"toolUse": {"toolUseId": "t", "name": "final_answer"}}
+    deltas = list(reader.frame("contentBlockStart", {**place, "start": start}))
+    for piece in (arguments[:3], arguments[3:]):
+        deltas += reader.frame("contentBlockDelta", {**place, "delta": {"toolUse": {"input": piece}}})
+    deltas += reader.frame("contentBlockStop", place)
+    assert told(deltas) == [("text", text)]
+
+
+def test_parameters_are_an_objects_schema() -> None:
+    [spec] = body(tools=[{**function(), "parameters": {"properties": {"a": {}}}}])["toolConfig"]["tools"]
+    assert spec["toolSpec"]["inputSchema"]["json"]["type"] == "object"
+    with pytest.raises(ApiError) as refused:
+        body(tools=[{**function(), "parameters": {"anyOf": [SCHEMA, SCHEMA]}}])
+    assert refused.value.param == "tools[0].parameters"
+
+
+@pytest.mark.parametrize(("options", "strict"), [({}, None), ({"structured_outputs": True}, True)])
+def test_strict_where_the_model_keeps_to_it(options: Json, strict: bool | None) -> None:
+    turn = make_turn(tools=[{**function(strict=True), "parameters": SCHEMA}], options=options)
+    request = ADAPTER.build(turn)
+    assert request.body["toolConfig"]["tools"][0]["toolSpec"].get("strict") is strict
+    assert request.ignored == ([] if strict else ["tools[0].strict"])
 
 
 # --------------------------------------------------------------------------- answers

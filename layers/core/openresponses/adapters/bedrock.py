@@ -6,9 +6,10 @@ Requests are signed by IAM (`upstream/sigv4.py`), the answer is an AWS event str
     efforts    levels of effort that an adaptive model has; another one is its next higher
     effort     reasoning effort -> fields for other families' reasoning; without any of these, `reasoning` has no place
     sampling   "one": temperature or top_p; "none": neither can be set; default both
+    structured_outputs   true: keeps answers and strict tools to schemas of Claude's subset by itself
 
 Reasoning goes back where its model asks for it again: signed or redacted, to a model of the same vendor. JSON output is
-a tool that the model must call, `final_answer`, whose arguments become the text.
+the model's own where it can be, else a tool that the model must call, `final_answer`, whose arguments become the text.
 Source: Amazon Bedrock API reference, ConverseStream; user guide, "Carry out a conversation with the Converse API".
 """
 
@@ -21,7 +22,7 @@ import orjson
 
 from ..protocol.errors import ApiError
 from .base import Json, Turn, UpstreamRequest
-from .bedrock_reader import FINAL_ANSWER, BedrockReader, error_of
+from .bedrock_reader import FINAL_ANSWER, AnswerPlan, BedrockReader, answer_plan, error_of
 from .messages import (
     Message,
     Part,
@@ -34,11 +35,10 @@ from .messages import (
     inline_text,
     read_data_url,
     read_file,
-    schema_format,
     text_of,
     unsupported,
 )
-from .tools import ToolTable
+from .tools import ToolTable, WireTool
 
 INFERENCE = {"temperature": "temperature", "top_p": "topP", "max_output_tokens": "maxTokens"}
 SERVICE_TIERS = frozenset({"default", "flex", "priority", "reserved"})
@@ -74,8 +74,11 @@ class BedrockAdapter:
         body: Json = {"messages": _alternating(messages, turn.model)}
         if system := [{"text": _text(part)} for message in _leading(messages) for part in message.parts]:
             body["system"] = system
-        if config := _tool_config(turn, messages, ignored):
+        plan = answer_plan(turn)
+        if config := _tool_config(turn, messages, plan, ignored):
             body["toolConfig"] = config
+        if plan and plan.native:
+            body["outputConfig"] = {"textFormat": plan.native}
         inference: Json = {}
         for path, value in given_knobs(turn.request):
             if name := INFERENCE.get(path):
@@ -248,31 +251,38 @@ def _video(part: Part) -> Json:
 # --------------------------------------------------------------------------- the request: tools and thinking
 
 
-def _tool_config(turn: Turn, messages: list[Message], ignored: list[str]) -> Json:
+def _tool_config(turn: Turn, messages: list[Message], plan: AnswerPlan | None, ignored: list[str]) -> Json:
     table = ToolTable(turn.tools)
     for path, tool in table.hosted:
         check_hosted(path, tool, turn, ignored)
     called = any(message.calls or message.role == "tool" for message in messages)
-    form = schema_format(turn.request)
     offered = turn.tool_choice != "none" or called  # a history with calls needs their tools
-    tools = [
-        _tool_spec(found.name, found.description, found.parameters)
-        for found in table.functions.values()
-        if offered
-    ]
-    ignored += [
-        f"{found.path}.strict" for found in table.functions.values() if offered and found.tool.get("strict")
-    ]
-    if form:
-        schema = form.get("schema") or {"type": "object"}
-        tools.append(
-            _tool_spec(FINAL_ANSWER, "Gives the final answer. Call it once no other tool is needed.", schema)
-        )
+    tools = [_function(found, turn, ignored) for found in table.functions.values() if offered]
+    if plan and not plan.native:
+        tools.append(_tool_spec(FINAL_ANSWER, plan.description, plan.schema or {}))
     if called and not tools:
         tools.append(_tool_spec("none", "Not available any more.", {"type": "object", "properties": {}}))
     if not tools:
         return {}
-    return {"tools": tools, **_tool_choice(turn, table, form)}
+    return {"tools": tools, **_tool_choice(turn, table, plan)}
+
+
+def _function(found: WireTool, turn: Turn, ignored: list[str]) -> Json:
+    """A function's spec. Raises ApiError for parameters that no object's schema tells."""
+    from .anthropic.schema import enforceable, input_schema
+
+    schema, wrapped = input_schema(found.parameters)
+    if wrapped:
+        message = "Bedrock takes no combinator or reference at the top of a function's parameters."
+        raise ApiError("unsupported_value", message, param=f"{found.path}.parameters")
+    spec = _tool_spec(found.name, found.description, schema)
+    if found.tool.get("strict"):
+        plain = enforceable(schema) if turn.profile.options.get("structured_outputs") else None
+        if plain is None:
+            ignored.append(f"{found.path}.strict")
+        else:
+            spec["toolSpec"] |= {"inputSchema": {"json": plain}, "strict": True}
+    return spec
 
 
 def _tool_spec(name: str, description: str | None, schema: Json) -> Json:
@@ -282,11 +292,11 @@ def _tool_spec(name: str, description: str | None, schema: Json) -> Json:
     return {"toolSpec": {**spec, "inputSchema": {"json": schema}}}
 
 
-def _tool_choice(turn: Turn, table: ToolTable, form: Json | None) -> Json:
+def _tool_choice(turn: Turn, table: ToolTable, plan: AnswerPlan | None) -> Json:
     choice = turn.tool_choice
     if isinstance(choice, dict):
         return {"toolChoice": {"tool": {"name": table.named(choice["name"])}}}
-    if form:
+    if plan and not plan.native:
         alone = choice == "none" or not table.functions
         return {"toolChoice": {"tool": {"name": FINAL_ANSWER}} if alone else {"any": {}}}
     return {"toolChoice": {"any": {}}} if choice == "required" else {}

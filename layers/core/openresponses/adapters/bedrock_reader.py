@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -28,6 +28,7 @@ from .base import (
     provider_error,
     usage_of,
 )
+from .messages import dump, schema_format
 from .tools import CallReader, ToolTable
 
 FINAL_ANSWER = "final_answer"
@@ -60,6 +61,33 @@ def error_of(status: int, message: str, code: str | None = None) -> ApiError:
     return provider_error(status, message, code=code)
 
 
+class AnswerPlan(NamedTuple):
+    """How a JSON answer is asked for: `native`, the form of the text itself; else the tool's `description` and
+    `schema`, whose one property `value` is the answer where it is `wrapped`."""
+
+    native: Json | None
+    description: str = ""
+    schema: Json | None = None
+    wrapped: bool = False
+
+
+def answer_plan(turn: Turn) -> AnswerPlan | None:
+    """What `text.format` asks for; None for plain text. Request and reader make the same plan."""
+    from .anthropic.schema import answer_schema, enforceable
+
+    if (form := schema_format(turn.request)) is None:
+        return None
+    schema = form.get("schema") or {"type": "object"}
+    native = form["type"] == "json_schema" and turn.profile.options.get("structured_outputs")
+    if native and (plain := enforceable(schema)) is not None:
+        told = {key: form[key] for key in ("name", "description") if form.get(key)}
+        definition = {"schema": orjson.dumps(plain).decode(), **told}
+        return AnswerPlan({"type": "json_schema", "structure": {"jsonSchema": definition}})
+    inner, wrapped = answer_schema(schema)
+    described = form.get("description") or "Gives the final answer. Call it once no other tool is needed."
+    return AnswerPlan(None, described, inner, wrapped)
+
+
 class BedrockReader:
     """Reads one stream; blocks are named by their index."""
 
@@ -68,6 +96,10 @@ class BedrockReader:
         self._calls = CallReader(ToolTable(turn.tools))
         self._open: set[int] = set()  # blocks that are tool calls
         self._answers: set[int] = set()  # calls of final_answer: their arguments are the text
+        plan = answer_plan(turn)
+        self._wrapped: list[str] | None = (
+            [] if plan and plan.wrapped else None
+        )  # the text in its wrapper, so far
         self._thoughts: dict[int, Json] = {}
         self._length = 0  # of the open text, in characters
         self._cited: dict[int, tuple[int, list[Json]]] = {}  # where a block's text begins, and its citations
@@ -140,7 +172,9 @@ class BedrockReader:
             yield TextDelta(delta["text"])
         elif "toolUse" in delta:
             text = delta["toolUse"].get("input", "")
-            if index in self._answers:
+            if index in self._answers and self._wrapped is not None:
+                self._wrapped.append(text)
+            elif index in self._answers:
                 yield TextDelta(text)
             else:
                 yield from self._calls.arguments(index, text)
@@ -171,6 +205,8 @@ class BedrockReader:
             block = {"redactedContent": redacted} if redacted else {"reasoningText": {"text": "", **thought}}
             yield ProviderState({"model": self._model, "blocks": [block]})
             yield ItemEnd()
+        elif index in self._answers and self._wrapped:
+            yield TextDelta(_unwrapped("".join(self._wrapped)))
         elif index in self._open:
             self._open.discard(index)
             yield from self._calls.end(index)
@@ -188,6 +224,14 @@ class BedrockReader:
     def _on_metadata(self, data: Json) -> Iterator[Delta]:
         if used := data.get("usage"):
             yield usage_of(_usage, used)
+
+
+def _unwrapped(text: str) -> str:
+    """The answer out of its wrapper; the text itself where the model cut or forgot that."""
+    try:
+        return dump(orjson.loads(text)["value"])
+    except (ValueError, LookupError, TypeError):
+        return text
 
 
 def _cite(citation: Json, start: int, end: int) -> Iterator[Delta]:
