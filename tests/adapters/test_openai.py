@@ -520,6 +520,21 @@ READINGS: dict[str, tuple[list[Json], list[Delta]]] = {
             ItemEnd(),
         ],
     ),
+    "texts that only their own done events tell whole": (
+        [
+            CREATED,
+            item("added", 0, type="message", content=[]),
+            event("output_text.delta", 0, content_index=0, delta="a"),
+            event("output_text.done", 0, content_index=0, text="ab"),
+            item("added", 1, type="function_call", call_id="c", name="f", arguments=""),
+            event("function_call_arguments.done", 1, arguments='{"a":1}'),
+            response("completed", output=[]),
+        ],
+        [
+            STARTED, MessageStarted(None), TextDelta("a"), TextDelta("b"),
+            ToolCallStarted(1, "f", "c"), ToolCallDelta(1, '{"a":1}'), STARTED, Finished(None),
+        ],
+    ),
     "a limit, in mid-message": (
         [
             CREATED,
@@ -573,6 +588,8 @@ def failed_with(code: str, message: str = "m") -> Json:
         ([failed_with("server_is_overloaded")], "server_is_overloaded", None),
         ([failed_with("context_length_exceeded")], "context_length_exceeded", None),
         ([failed_with("invalid_prompt")], "invalid_prompt", None),
+        ([failed_with("failed_to_download_image")], "invalid_value", None),
+        ([failed_with("bio_policy")], "invalid_prompt", None),
         ([{"type": "error"}], "provider_error", None),
         ([{"error": {"code": "server_is_overloaded", "message": "m"}}], "server_is_overloaded", None),
     ],

@@ -39,6 +39,18 @@ CODES = {
     "content_filter": "invalid_prompt",
     "content_policy_violation": "invalid_prompt",
     "invalid_prompt": "invalid_prompt",
+    "image_content_policy_violation": "invalid_prompt",
+    "bio_policy": "invalid_prompt",
+    **dict.fromkeys(
+        (
+            *("invalid_image", "invalid_image_format", "invalid_base64_image", "invalid_image_url"),
+            *("invalid_image_mode", "image_too_large", "image_too_small", "image_parse_error"),
+            *("image_file_too_large", "unsupported_image_media_type", "empty_image_file"),
+            *("failed_to_download_image", "image_file_not_found"),
+        ),
+        "invalid_value",
+    ),
+    "vector_store_timeout": "provider_timeout",
     "unsupported_parameter": "unsupported_parameter",
     "unsupported_value": "unsupported_value",
     "missing_required_parameter": "missing_required_parameter",

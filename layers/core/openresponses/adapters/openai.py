@@ -504,6 +504,22 @@ class ResponsesReader:
         self._items[index].sent += len(delta)
         return (ToolCallDelta(index, delta),)
 
+    def _on_arguments_done(self, data: Json) -> Iterable[Delta]:
+        """What the deltas left out, where neither the item nor the response tells it again."""
+        index = data["output_index"]
+        item = self._items.get(index)
+        if item is None:
+            return ()
+        rest = (data.get("arguments") or data.get("input") or "")[item.sent :]
+        item.sent += len(rest)
+        return (ToolCallDelta(index, rest),) if rest else ()
+
+    def _on_text_done(self, data: Json) -> Iterable[Delta]:
+        part = self._part(data, "content", "content_index")
+        rest = (data.get("text") or "")[part.sent :]
+        part.sent += len(rest)
+        return (TextDelta(rest),) if rest and not part.ended else ()
+
     def _end_parts(self, state: _Item, array: str, item: Json) -> Iterator[Delta]:
         parts = item.get(array) or ()
         known = [index for of, index in state.parts if of == array]
@@ -546,10 +562,13 @@ def _places(told: Collection[int], count: int) -> list[int]:
 
 
 def _annotation(given: Any, end: int) -> Annotation:
-    """A web page that is cited without a place, as xAI does, is cited for all that has been said."""
-    if isinstance(given, dict) and given.get("type") == "url_citation":
-        told = {key: value for key, value in given.items() if value is not None}
-        given = {"title": "", "start_index": 0, "end_index": end, **told}
+    """What it lacks is made up: a web page without a place, as xAI cites it, is cited for all that has been said."""
+    kind = given.get("type") if isinstance(given, dict) else None
+    if kind in ("url_citation", "file_citation", "file_path"):
+        lacking = (
+            {"title": "", "start_index": 0, "end_index": end} if kind == "url_citation" else {"index": 0}
+        )
+        given = lacking | {key: value for key, value in given.items() if value is not None}
     return Annotation(given)
 
 
@@ -596,13 +615,16 @@ HANDLERS: dict[Any, Handler] = {
     "response.output_item.done": ResponsesReader._on_item_done,
     "response.content_part.done": ResponsesReader._on_part_done,
     "response.output_text.delta": ResponsesReader._on_text,
+    "response.output_text.done": ResponsesReader._on_text_done,
     "response.output_text.annotation.added": ResponsesReader._on_annotation,
     "response.refusal.delta": ResponsesReader._on_refusal,
     "response.reasoning_summary_text.delta": ResponsesReader._on_summary,
     "response.reasoning_summary_part.done": ResponsesReader._on_summary_done,
     "response.reasoning_text.delta": ResponsesReader._on_raw_reasoning,
     "response.function_call_arguments.delta": ResponsesReader._on_arguments,
+    "response.function_call_arguments.done": ResponsesReader._on_arguments_done,
     "response.custom_tool_call_input.delta": ResponsesReader._on_arguments,
+    "response.custom_tool_call_input.done": ResponsesReader._on_arguments_done,
 }
 UNFINISHED = ("queued", "in_progress", "cancelled")
 # The end of a response by its status.
