@@ -487,13 +487,18 @@ def test_nothing_is_finished_without_a_finish_reason() -> None:
 @pytest.mark.parametrize(
     ("reason", "expected"),
     [("STOP", None), ("MAX_TOKENS", "max_output_tokens"), ("SPII", "content_filter"), ("BLOCKLIST", "content_filter"),
-     ("PROHIBITED_CONTENT", "content_filter"), ("IMAGE_SAFETY", "content_filter"), ("MODEL_ARMOR", "content_filter")],
+     ("PROHIBITED_CONTENT", "content_filter"), ("IMAGE_SAFETY", "content_filter"), ("MODEL_ARMOR", "content_filter"),
+     ("LANGUAGE", "content_filter"), ("IMAGE_RECITATION", "content_filter")],
 )  # fmt: skip
 def test_finish_reasons(reason: str, expected: str | None) -> None:
     assert read(chunk(finish=reason)) == [Finished(expected)]
 
 
-@pytest.mark.parametrize("reason", ["MALFORMED_FUNCTION_CALL", "OTHER", "UNEXPECTED_TOOL_CALL", "A_NEW_ONE"])
+@pytest.mark.parametrize(
+    "reason",
+    ["MALFORMED_FUNCTION_CALL", "OTHER", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "NO_IMAGE", "IMAGE_OTHER",
+     "MISSING_THOUGHT_SIGNATURE", "MALFORMED_RESPONSE", "A_NEW_ONE"],
+)  # fmt: skip
 def test_other_reasons_are_failures_of_the_model(reason: str) -> None:
     assert failure(chunk({"text": "a"}), chunk(finish=reason)).code == "model_error"
 

@@ -97,6 +97,21 @@ RULES: dict[str, tuple[str, ...]] = {
         "adapters/test_chat.py::test_the_end_is_said_once_behind_its_counts",
         "adapters/test_chat.py::test_reasoning_under_its_many_names",
     ),
+    "a finish_reason with each of several calls, other choices, empty fields (Chat Completions)": (
+        "chat/a_finish_reason_with_each_call",
+        "adapters/test_chat.py::test_a_finish_reason_in_each_of_several_chunks",
+        "adapters/test_chat.py::test_other_choices_are_other_answers",
+        "adapters/test_chat.py::test_what_is_there_but_empty_is_nothing",
+    ),
+    "reasoning that a server wants back with its calls (DeepSeek, OpenRouter, Mistral)": (
+        "adapters/test_chat.py::test_reasoning_goes_back_as_the_server_wants_it",
+        "adapters/test_chat.py::test_state_makes_the_round_trip",
+        "adapters/test_chat.py::test_thinking_parts_make_the_round_trip",
+    ),
+    "reasoning goes back byte for byte, to the vendor that signed it (Bedrock)": (
+        "adapters/test_bedrock.py::test_thinking_and_results_go_back_in_place",
+        "adapters/test_bedrock_rules.py::test_reasoning_goes_back_to_its_vendor_if_it_is_signed",
+    ),
 }
 
 # What users of other gateways ran into.
