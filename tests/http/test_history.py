@@ -223,12 +223,14 @@ def test_input_items_in_pages(gateway: Gateway) -> None:
 def test_the_next_turn_at_once(gateway: Gateway) -> None:
     """A client that continues the moment it has seen the terminal event never misses its own turn."""
     previous = None
-    for _ in range(20):
-        gateway.scenario(says("ollama", "ok"))
+    for turns in range(20):
+        scenario = gateway.scenario(says("ollama", "ok"))
         told = gateway.ask(
-            {"model": MODELS["ollama"], "input": "hi", "previous_response_id": previous}, stream=True
+            {"model": MODELS["ollama"], "input": f"hi {turns}", "previous_response_id": previous}, stream=True
         )
         assert told.status == 200
+        said = [message["content"] for message in scenario.requests[0].json["messages"]]
+        assert said == [text for n in range(turns) for text in (f"hi {n}", "ok")] + [f"hi {turns}"]
         previous = told.response["id"]
 
 
