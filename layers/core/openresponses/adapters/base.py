@@ -177,14 +177,14 @@ class ToolCallStarted:
 
     `caller`: what made the call, where the provider says so (OpenAI: a program of its model's); it stays on the item.
 
-    Kind "mcp" is the engine's own: a call that it runs on an MCP server, whose label is the namespace. Its item stays
-    open until it is given complete (HostedItemEnded).
+    Two kinds are the engine's own. "mcp": a call that it runs on an MCP server, whose label is the namespace. Its item
+    stays open until it is given complete (HostedItemEnded). "search": of the tool search that the client runs.
     """
 
     key: Hashable
     name: str
     call_id: str | None = None
-    kind: Literal["function", "custom", "mcp"] = "function"
+    kind: Literal["function", "custom", "mcp", "search"] = "function"
     namespace: str | None = None
     caller: Json | None = None
 

@@ -21,7 +21,15 @@ from ..protocol.errors import ApiError
 from ..protocol.ids import LONGEST_CALL_ID, hex_of
 from .context import visible
 from .faults import without_text
-from .items import CallBuilder, HostedBuilder, ItemBuilder, McpCallBuilder, MessageBuilder, ReasoningBuilder
+from .items import (
+    CallBuilder,
+    HostedBuilder,
+    ItemBuilder,
+    McpCallBuilder,
+    MessageBuilder,
+    ReasoningBuilder,
+    SearchBuilder,
+)
 
 Json = dict[str, Any]
 Event = dict[str, Any]
@@ -225,7 +233,8 @@ class Assembler:
         if not call_id or len(call_id) > LONGEST_CALL_ID or call_id in self._call_ids:
             call_id = f"call_{self.owner}_{len(self.output)}"
         self._call_ids.add(call_id)
-        self._tools[delta.key] = call = CallBuilder(self, delta, call_id)
+        builder = SearchBuilder if delta.kind == "search" else CallBuilder
+        self._tools[delta.key] = call = builder(self, delta, call_id)
         self._calls.append(call)
 
     def _on_call_delta(self, delta: base.ToolCallDelta) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..adapters.base import Delta, HostedItemEnded, ItemEnd, ToolCallDelta, ToolCallStarted
 from ..adapters.tools import wire_name
 from ..protocol.errors import ApiError, quoted
+from .client_search import NAME, searches
 from .context import CALL_OUTPUTS
 from .items import CallBuilder, McpCallBuilder
 from .local_tools import LocalCall, LocalTool
@@ -104,7 +105,8 @@ class Calls:
             return None
         self._for_client += tool is None or tool.waits
         if tool is None:
-            return call
+            search = call.name == NAME and not call.namespace and searches(self.toolset.tools)
+            return replace(call, kind="search") if search else call
         shown = tool.shown(call)
         self._hear(Heard(call, shown, tool))
         return shown

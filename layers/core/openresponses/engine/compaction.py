@@ -142,7 +142,7 @@ def _told(item: Json, names: dict[str, str]) -> Json | None:
         return None
     if kind in ("compaction", "compaction_summary"):
         return item
-    if kind in CALL_OUTPUTS:
+    if kind in CALL_OUTPUTS and "output" in item:
         call_id = item.get("call_id")
         name = names.get(call_id or "", kind.removesuffix("_output"))
         output = item.get("output")

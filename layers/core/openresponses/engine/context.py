@@ -34,6 +34,7 @@ CALL_OUTPUTS = frozenset(
         "shell_call_output",
         "apply_patch_call_output",
         "program_output",
+        "tool_search_output",
     }
 )
 
@@ -143,7 +144,7 @@ def previous_not_found(previous: str) -> ApiError:
 
 def _whole(output: list[Json]) -> list[Json]:
     """Without a call that was cut in its arguments: nothing can answer it, and no provider takes it."""
-    calls = ("function_call", "custom_tool_call", "mcp_call")
+    calls = ("function_call", "custom_tool_call", "mcp_call", "tool_search_call")
     return [item for item in output if item["type"] not in calls or item.get("status") != "incomplete"]
 
 

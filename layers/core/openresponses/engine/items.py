@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from ..adapters.base import ToolCallStarted
 from ..protocol.ids import item_id
 from ..protocol.state import seal
@@ -205,6 +207,7 @@ class ReasoningBuilder(ItemBuilder):
 CALL_FORMS = {
     "function": ("function_call", "arguments", "response.function_call_arguments"),
     "custom": ("custom_tool_call", "input", "response.custom_tool_call_input"),
+    "search": ("tool_search_call", "arguments", ""),
 }
 
 
@@ -253,6 +256,31 @@ class CallBuilder(ItemBuilder):
         }
         more = {"namespace": self.call.namespace, "caller": self.call.caller}
         return item | {name: value for name, value in more.items() if value}
+
+
+class SearchBuilder(CallBuilder):
+    """A call of the tool search that the client runs: its arguments are an object, and it has no events of its own."""
+
+    __slots__ = ()
+
+    def text(self, text: str) -> None:
+        self._pieces.append(text)
+
+    def close(self, status: str) -> None:
+        self.out.done(self.index, self._item(status, self.arguments))
+
+    def _item(self, status: str, text: str) -> Json:
+        item = {"id": self.id, "type": CALL_FORMS["search"][0], "status": status, "call_id": self.call_id}
+        return {**item, "execution": "client", "arguments": _object(text)}
+
+
+def _object(text: str) -> Json:
+    """What a model said as arguments; of what is no object, a search for it."""
+    try:
+        found = orjson.loads(text or "{}")
+    except orjson.JSONDecodeError:
+        found = None
+    return found if isinstance(found, dict) else {"query": text}
 
 
 class McpCallBuilder(ItemBuilder):

@@ -9,6 +9,7 @@ from ..adapters.openai_fields import build
 from ..adapters.registry import adapter_named
 from ..protocol.errors import ApiError
 from ..routing import Route
+from .client_search import as_functions
 from .context import Context, load_context
 from .mcp import mcp_tools
 from .services import Services
@@ -109,8 +110,10 @@ class Prompt:
         """A sample with these items. `toolset`: other tools than those of the first one."""
         toolset = toolset or self.toolset
         told = self.mcp.told(items) if self.mcp else items
+        tools = toolset.tools
         if not isinstance(self.adapter, PlacesTools):
             told = [item for item in told if item["type"] != "additional_tools"]
+            tools, told = as_functions(tools, told)
         return Turn(
             provider=self.route.provider.name,
             model=self.route.model,
@@ -118,7 +121,7 @@ class Prompt:
             request=self._asked,
             instructions=self._request.get("instructions"),
             input=told,
-            tools=toolset.tools,
+            tools=tools,
             tool_choice=toolset.choice,
             allowed=toolset.allowed,
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..protocol.errors import ApiError, quoted
 from ..protocol.request import named_tools
+from .client_search import NAME, searches
 from .hosted_tools import HostedTools
 from .local_tools import LocalTool
 
@@ -76,7 +77,8 @@ def _known(tools: list[Json], items: list[Json]) -> frozenset[tuple[str | None, 
     found = [
         tool for item in items if item["type"] == "tool_search_output" for tool in item.get("tools") or ()
     ]
-    return frozenset((namespace, tool["name"]) for _, namespace, tool in named_tools([*tools, *found]))
+    known = {(namespace, tool["name"]) for _, namespace, tool in named_tools([*tools, *found])}
+    return frozenset(known | {(None, NAME)} if searches(tools) else known)
 
 
 def _allowed(choice: Json, tools: list[Json], names: set[str]) -> frozenset[str]:

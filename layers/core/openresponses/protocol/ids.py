@@ -25,6 +25,8 @@ PREFIXES = {
     "mcp_call": "mcp",
     "mcp_list_tools": "mcpl",
     "mcp_approval_request": "mcpr",
+    "tool_search_call": "tsc",
+    "tool_search_output": "tso",
     "program": "cm",
     "program_output": "cmo",
 }

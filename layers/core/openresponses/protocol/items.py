@@ -268,6 +268,7 @@ ITEM_TAGS = {
     "compaction_summary": "<compaction>",
     "additional_tools": "<additional_tools>",
     **dict.fromkeys(OTHER_ITEMS, "<other>"),
+    "tool_search_output": "<tool_search_output>",
     "mcp_list_tools": "<mcp_list_tools>",
     "mcp_call": "<mcp_call>",
     "mcp_approval_request": "<mcp_call>",
@@ -423,6 +424,14 @@ Tool = Annotated[
 ]
 
 
+class ToolSearchOutput(TypedDict):
+    __pydantic_config__ = CONFIG  # type: ignore[misc]
+    type: str
+    id: NotRequired[str | None]
+    call_id: NotRequired[CallId | None]
+    tools: list[Tool]
+
+
 class AdditionalTools(TypedDict):
     """Tools that come in the input instead of in `tools` (Codex); they are offered like the others."""
 
@@ -441,6 +450,7 @@ Item = Annotated[
     | Annotated[ItemReference, Tag("<item_reference>")]
     | Annotated[CompactionItem, Tag("<compaction>")]
     | Annotated[AdditionalTools, Tag("<additional_tools>")]
+    | Annotated[ToolSearchOutput, Tag("<tool_search_output>")]
     | Annotated[McpListToolsItem, Tag("<mcp_list_tools>")]
     | Annotated[McpCallItem, Tag("<mcp_call>")]
     | Annotated[McpApprovalResponse, Tag("<mcp_approval_response>")]
