@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from ..support.provider import Answer, bytewise
 from ..support.speech import dumps
 from .documented import ANY_STATUS, DOCUMENTED
-from .fault import INVALID, UNAVAILABLE, Fault
+from .fault import INVALID, SILENT, UNAVAILABLE, Fault
 from .outcomes import End, broken, refused, whole
 from .wire import (
     END,
@@ -54,6 +54,14 @@ def http() -> Iterator[Fault]:
     for early in (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n"):
         answer = sends(early, head_of, chunked(right), END)
         yield Fault(f"says {early[9:12].decode()} before its answer", answer, whole())
+    once = b"HTTP/1.1 102 Processing\r\n\r\n"
+    waiting = sends(once, once, once, pause=READ, ending="hang")
+    yield Fault("says 102 and nothing else", waiting, refused(SILENT, retried=False), silent=True)
+    switched = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n"
+    yield Fault("switches protocols", sends(switched, right), NO_ANSWER)
+    yield Fault("speaks HTTP/1.0", sends(old_head, right), whole())
+    yield Fault("ends its answer with the connection", sends(endless_head, right), whole())
+    yield Fault("sends trailers", sends(head_of, chunked(right), b"0\r\nx-a: 1\r\n\r\n"), whole())
     yield Fault("answers 204", sends(b"HTTP/1.1 204 No Content\r\n\r\n"), NO_EVENT)
     yield Fault("answers nothing with content-length 0", reply(200), NO_EVENT)
     yield Fault("answers comments only", body(b": OPENROUTER PROCESSING\n\n" * 3), NO_EVENT, NO_FRAME)
@@ -62,6 +70,14 @@ def http() -> Iterator[Fault]:
 
 def long_head(dialect: Dialect) -> bytes:
     return head(dialect.content_type, "content-length: 99999", chunked=False)
+
+
+def old_head(dialect: Dialect) -> bytes:
+    return f"HTTP/1.0 200 OK\r\ncontent-type: {dialect.content_type}\r\n\r\n".encode()
+
+
+def endless_head(dialect: Dialect) -> bytes:
+    return head(dialect.content_type, chunked=False)
 
 
 def exact_head(dialect: Dialect) -> bytes:
@@ -88,6 +104,8 @@ def codings() -> Iterator[Fault]:
         yield Fault(f"says {coding} and is not", body(right, fields=(f"content-encoding: {coding}",)), LIE)
     gzipped = ("content-encoding: gzip",)
     yield Fault("is gzip, though not asked", body(zipped, fields=gzipped), whole())
+    bomb = gzip.compress(b"\n" * 5_000_000)
+    yield Fault("is gzip that unfolds without end", body(bomb, fields=gzipped), LIE)
     yield Fault("is gzip and breaks off", body(lambda d: zipped(d)[:40], fields=gzipped), NO_EVENT)
     yield Fault("is gzip and does not say so", body(zipped), NO_EVENT, NO_FRAME)
     for kind in (
