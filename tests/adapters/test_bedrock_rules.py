@@ -72,6 +72,27 @@ def test_adaptive_thinking(options: Json, effort: str, fields: Json) -> None:
     assert asked["inferenceConfig"] == {"maxTokens": 50}
 
 
+def test_what_else_is_asked_of_an_adaptive_model() -> None:
+    options = {"thinking": "adaptive", "efforts": ["low"], "display": True, "thinking_off": "disabled"}
+    shown = body(options=options, reasoning={"summary": "auto"}, tools=[function()], choice="required")
+    assert shown["additionalModelRequestFields"] == {
+        "thinking": {"type": "adaptive", "display": "summarized"}
+    }
+    off = body(options=options, reasoning={"effort": "none"})
+    assert off["additionalModelRequestFields"] == {"thinking": {"type": "disabled"}}
+    assert "additionalModelRequestFields" not in body(options=options)
+
+
+@pytest.mark.parametrize(
+    ("given", "param"),
+    [({"choice": "required"}, "tool_choice"), ({"text": {"format": {"type": "json_object"}}}, "text.format")],
+)
+def test_a_model_that_no_tool_can_be_forced_on(given: Json, param: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        body(options={"forced_tools": False}, tools=[function()], **given)
+    assert refused.value.param == param
+
+
 def test_reasoning_of_other_families_is_data() -> None:
     options = {"effort": {"low": {"reasoning_effort": "low"}}}
     asked = body(options=options, reasoning={"effort": "low"}, temperature=0.5)

@@ -4,6 +4,9 @@ Requests are signed by IAM (`upstream/sigv4.py`), the answer is an AWS event str
 
     thinking   "budget": takes Claude's extended thinking by token budget; "adaptive": Claude's by `efforts`
     efforts    levels of effort that an adaptive model has; another one is its next higher
+    display    true: an adaptive model shows its thoughts if asked to
+    thinking_off   "disabled": a model that thinks unless it is told not to
+    forced_tools   false: refuses every forced tool
     effort     reasoning effort -> fields for other families' reasoning; without any of these, `reasoning` has no place
     sampling   "one": temperature or top_p; "none": neither can be set; default both
     structured_outputs   true: keeps answers and strict tools to schemas of Claude's subset by itself
@@ -85,7 +88,7 @@ class BedrockAdapter:
                 inference[name] = value
             elif path == "service_tier" and value in SERVICE_TIERS:
                 body["serviceTier"] = {"type": value}
-            elif path != "reasoning.effort":
+            elif path not in ("reasoning.effort", "reasoning.summary"):
                 ignored.append(path)
         _think(turn, messages, body, inference, ignored)
         _sample(turn, inference, ignored)
@@ -264,7 +267,11 @@ def _tool_config(turn: Turn, messages: list[Message], plan: AnswerPlan | None, i
         tools.append(_tool_spec("none", "Not available any more.", {"type": "object", "properties": {}}))
     if not tools:
         return {}
-    return {"tools": tools, **_tool_choice(turn, table, plan)}
+    choice = _tool_choice(turn, table, plan)
+    if choice and turn.profile.options.get("forced_tools") is False:
+        param = "text.format" if plan and not plan.native else "tool_choice"
+        raise ApiError("unsupported_value", "This model cannot be forced to call a tool.", param=param)
+    return {"tools": tools, **choice}
 
 
 def _function(found: WireTool, turn: Turn, ignored: list[str]) -> Json:
@@ -303,45 +310,55 @@ def _tool_choice(turn: Turn, table: ToolTable, plan: AnswerPlan | None) -> Json:
 
 
 def _think(turn: Turn, messages: list[Message], body: Json, inference: Json, ignored: list[str]) -> None:
-    """Reasoning as the model's family takes it. A forced tool and a lost thought exclude Claude's thinking."""
-    effort = (turn.request.get("reasoning") or {}).get("effort")
-    options = turn.profile.options
-    if fields := options.get("effort", {}).get(effort):
-        body["additionalModelRequestFields"] = dict(fields)
+    """Reasoning as the model's family takes it."""
+    asked = turn.request.get("reasoning") or {}
+    effort, options = asked.get("effort"), turn.profile.options
+    wanted = effort != "none" and (effort is not None or asked.get("summary") not in (None, "none"))
+    fields = options.get("effort", {}).get(effort)
+    if fields is None and wanted:
+        fields = _thinking(turn, messages, body, inference)
+    if fields is None:
+        if effort == "none" and options.get("thinking_off") == "disabled":
+            fields = {"thinking": {"type": "disabled"}}
+        ignored += [f"reasoning.{key}" for key in ("effort", "summary") if wanted and asked.get(key)]
+    if not fields:
         return
-    if effort in (None, "none"):
-        return
+    body["additionalModelRequestFields"] = dict(fields)
+    if wanted and "thinking" in fields:
+        ignored += [
+            path
+            for path, name in INFERENCE.items()
+            if name != "maxTokens" and inference.pop(name, None) is not None
+        ]
+
+
+def _thinking(turn: Turn, messages: list[Message], body: Json, inference: Json) -> Json | None:
+    """Claude's thinking, by effort or by a budget below the limit. A budget goes with no forced tool and no thought
+    that the client lost. None where neither is possible."""
+    asked, options = turn.request["reasoning"], turn.profile.options
+    if options.get("thinking") == "adaptive":
+        shown = options.get("display") and asked.get("summary") not in (None, "none")
+        thinking = {"type": "adaptive", **({"display": "summarized"} if shown else {})}
+        level = _level(asked.get("effort"), options["efforts"])
+        return {"thinking": thinking, **({"output_config": {"effort": level}} if level else {})}
     forced = "toolChoice" in body.get("toolConfig", {})
     lost = any(message.calls and not message.state for message in messages)
-    fields = None if forced or lost else _thinking(effort, turn, inference)
-    if fields is None:
-        ignored.append("reasoning.effort")
-        return
-    body["additionalModelRequestFields"] = fields
-    ignored += [
-        path
-        for path, name in INFERENCE.items()
-        if name != "maxTokens" and inference.pop(name, None) is not None
-    ]
-
-
-def _thinking(effort: str, turn: Turn, inference: Json) -> Json | None:
-    """Claude's thinking, by effort or by a budget below the limit; None where neither is possible."""
-    options = turn.profile.options
-    kind = options.get("thinking")
-    if kind == "adaptive":
-        wanted = LEVELS.index("low" if effort == "minimal" else effort)
-        has = options["efforts"]
-        level = next((level for level in LEVELS[wanted:] if level in has), has[-1])
-        return {"thinking": {"type": "adaptive"}, "output_config": {"effort": level}}
-    if kind != "budget":
+    if options.get("thinking") != "budget" or forced or lost:
         return None
-    limit = inference.get("maxTokens", turn.profile.max_output_tokens or 2 * BUDGETS[effort])
+    budget = BUDGETS[asked.get("effort") or "medium"]
+    limit = inference.get("maxTokens", turn.profile.max_output_tokens or 2 * budget)
     if limit <= 1024:
         return None
     inference["maxTokens"] = limit
-    budget = min(BUDGETS[effort], max(1024, limit * 3 // 4))
-    return {"thinking": {"type": "enabled", "budget_tokens": budget}}
+    return {"thinking": {"type": "enabled", "budget_tokens": min(budget, max(1024, limit * 3 // 4))}}
+
+
+def _level(effort: str | None, levels: list[str]) -> str | None:
+    """The model's level for this effort: the same one, else the next higher, else its highest."""
+    if effort is None:
+        return None
+    wanted = LEVELS.index("low" if effort == "minimal" else effort)
+    return next((level for level in LEVELS[wanted:] if level in levels), levels[-1])
 
 
 def _sample(turn: Turn, inference: Json, ignored: list[str]) -> None:
