@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
-from openai.types.responses import ResponseTextConfigParam, response_create_params
+from openai.types.responses import (
+    ResponseInputItemParam,
+    ResponseTextConfigParam,
+    ToolParam,
+    response_create_params,
+)
 from openai.types.shared_params import Reasoning
 from openresponses.protocol import items
 from openresponses.routing import Router
@@ -65,6 +70,20 @@ def test_the_fields_of_the_openai_sdk_are_all_known() -> None:
     found = {f"{place}{name}" for place, shape in places.items() for name in shape.__annotations__}
     assert len(found) > 35
     assert found - set(fields.known()) == set()
+
+
+@pytest.mark.parametrize(
+    ("union", "tags"), [(ResponseInputItemParam, items.ITEM_TAGS), (ToolParam, items.TOOL_TAGS)]
+)
+def test_the_kinds_of_the_openai_sdk_are_all_known(union: Any, tags: Json) -> None:
+    kinds = {
+        kind
+        for shape in get_args(union)
+        for kind in get_args(get_type_hints(shape)["type"])
+        if isinstance(kind, str)
+    }
+    assert len(kinds) > 12
+    assert kinds - set(tags) == set()
 
 
 def spec_fields(schemas: Json, schema: Json, place: str, seen: set[str]) -> Iterator[str]:
