@@ -78,7 +78,7 @@ export class Turn {
     this.response = null;
     this.failure = null;
     this.headers = new Headers();
-    this.price = null;
+    this.price = undefined; // not asked for yet; then what the gateway says of it, or null
     this.sentAt = performance.now();
     this.firstTokenAt = null;
     this.endedAt = null;
