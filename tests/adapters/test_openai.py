@@ -643,6 +643,7 @@ def error_body(**error: Any) -> bytes:
     [
         (400, error_body(code="model_not_found", param="model"), 404, "model_not_found", "model"),
         (404, error_body(code="model_not_found"), 404, "model_not_found", None),
+        (404, error_body(code=None, param="prompt.id"), 404, "not_found", "prompt.id"),
         (400, error_body(code=None, param="temperature"), 400, "invalid_value", "temperature"),
         (400, error_body(code="unsupported_parameter", param="reasoning.effort"), 400, "unsupported_parameter",
          "reasoning.effort"),

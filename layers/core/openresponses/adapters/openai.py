@@ -91,8 +91,10 @@ class OpenAIAdapter:
         return any(tool.get(place) for place in ("server_url", "connector_id", "tunnel_id"))
 
     def explain(self, status: int, body: bytes) -> ApiError:
-        error = read_failure(status, body)
-        error.param = _param(body)
+        error, param = read_failure(status, body), _param(body)
+        if error.code == "model_not_found" and param not in (None, "model"):
+            error = ApiError("not_found", error.message)  # a file, a prompt, a vector store
+        error.param = param
         return error
 
 
