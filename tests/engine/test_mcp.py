@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from ..support.gateway import Gateway, Server, environment
 from ..support.mcp_server import PNG, TOKEN, McpServers
 from ..support.provider import Provider, Received, Scenario
+from ..support.sockets import Socket
 from ..support.speech import MODELS, says
 
 Json = dict[str, Any]
@@ -91,6 +92,13 @@ def mcp(servers: McpServers, path: str = "/mcp", label: str = "math", **options:
 
 def sent(request: Received) -> str:
     return request.body.decode()
+
+
+def wait_for(come: Callable[[], Any]) -> None:
+    until = time.monotonic() + 10
+    while not come():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def body(route: str, *tools: Json, **fields: Any) -> Json:
@@ -373,6 +381,42 @@ def test_in_the_background(gateway: Gateway, servers: McpServers) -> None:
         time.sleep(0.05)
     assert kinds(done["output"]) == ["mcp_list_tools", "mcp_call", "message"]
     assert "canary" not in json.dumps(done)
+
+
+def test_a_background_response_that_is_cancelled_ends_the_calls(
+    gateway: Gateway, servers: McpServers
+) -> None:
+    servers.cancelled.clear()
+    gateway.scenario(says("gemini", calls=[("math__slow", {"seconds": 9})]))
+    url = f"{gateway.base_url}/v1/responses"
+    queued = gateway.http.post(url, json=body("gemini", mcp(servers), background=True)).json()
+    wait_for(lambda: servers.called)
+    assert gateway.http.post(f"{url}/{queued['id']}/cancel").json()["status"] == "cancelled"
+    assert servers.cancelled.wait(5)
+
+
+def test_over_a_websocket(gateway: Gateway, servers: McpServers, server: Server) -> None:
+    """By what the connection remembers alone: a call is approved, once; a client that leaves ends the calls."""
+    asked = body("gemini", mcp(servers, require_approval={"never": {"tool_names": ["slow"]}}), store=False)
+    with Socket(server.url) as socket:
+        gateway.scenario(says("gemini", "May I?", calls=[("math__add", {"first": 2})]))
+        first = socket.ask(**asked).response
+        answer = {
+            "type": "mcp_approval_response",
+            "approval_request_id": first["output"][-1]["id"],
+            "approve": True,
+        }
+        gateway.scenario(says("gemini", "It is 3."))
+        again = socket.ask(**{**asked, "input": [answer], "previous_response_id": first["id"]})
+        assert (kinds(again.response["output"]), again.text) == (["mcp_call", "message"], "It is 3.")
+        refused = socket.ask(**{**asked, "input": [answer], "previous_response_id": again.response["id"]})
+        assert refused.refusal == (400, "invalid_value", "input[0].approval_request_id")
+        assert servers.called == [("add", (2, 1))]
+        servers.cancelled.clear()
+        gateway.scenario(says("gemini", calls=[("math__slow", {"seconds": 9})]))
+        socket.create(**asked)
+        wait_for(lambda: len(servers.called) == 2)
+    assert servers.cancelled.wait(5)
 
 
 # --------------------------------------------------------------------------- approval
