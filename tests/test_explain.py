@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from openresponses.settings import Settings
 
 from scripts import fields
 from scripts.features import FUNCTION, PIXEL
-from tests.support.gateway import KEY, Gateway
+from tests.support.gateway import KEY, Gateway, Server, environment
+from tests.support.provider import Provider
 from tests.support.speech import says
 
 Json = dict[str, Any]
@@ -39,6 +41,14 @@ REQUEST: Json = {
     "seed": 7,
     "store": False,
 }
+
+
+@pytest.fixture(scope="module")
+def server(provider: Provider) -> Iterator[Server]:
+    """One that takes public MCP servers only, as it is by default: no host's name is looked up to explain."""
+    started = Server(environment(provider.url), mcp_allow_private=False).start()
+    yield started
+    started.stop()
 
 
 def explained(gateway: Gateway, body: Json) -> Json:

@@ -35,7 +35,8 @@ def frames(adapter: str, pieces: list[str]) -> list[Json]:
 
 def read(adapter: str, pieces: list[str], *, tags: bool = True) -> list[tuple[str, str]]:
     reader = adapter_named(adapter).reader(make_turn("Hi", provider=adapter, options={"think_tags": tags}))
-    found = told(delta for frame in frames(adapter, pieces) for delta in reader.frame("", frame))
+    said = (delta for frame in frames(adapter, pieces) for delta in reader.frame("", frame))
+    found = told([*said, *reader.end()])
     return [each for each in found if each[0] in ("text", "reasoning")]
 
 

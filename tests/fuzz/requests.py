@@ -48,6 +48,7 @@ TYPES: dict[str, list[str]] = {
                                    "CompactionItem": "<compaction>", "AdditionalTools": "<additional_tools>",
                                    "McpListToolsItem": "<mcp_list_tools>", "McpCallItem": "<mcp_call>",
                                    "McpApprovalResponse": "<mcp_approval_response>",
+                                   "ToolSearchOutput": "<tool_search_output>",
                                    "OtherItem": "<other>"}),
         (_kinds(items.TOOL_TAGS), {"FunctionTool": "<function>", "CustomTool": "<custom>",
                                    "NamespaceTool": "<namespace>", "McpTool": "<mcp>", "HostedTool": "<hosted>"}),

@@ -17,9 +17,10 @@ from ..support.speech import MODELS, says
 
 MODEL = MODELS["anthropic"]
 MB = 1 << 20
-MUCH = 50 * MB
-# What stands between a provider and a reader who does not read: buffers of sockets on both sides, and of the servers.
-BETWEEN = 20 * MB
+MUCH = 200 * MB
+# What stands between a provider and a reader who does not read: the buffers of the servers, mostly those of the sockets
+# on both sides. Linux lets the ones that receive grow up to 32 MB each (net.ipv4.tcp_rmem).
+BETWEEN = 80 * MB
 
 
 class Torrent:

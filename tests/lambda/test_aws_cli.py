@@ -40,8 +40,9 @@ class Operator:
         self.monkeypatch = monkeypatch
         self.capsys = capsys
 
-    def run(self, *arguments: str, typed: str = "", code: int = 0) -> str:
-        self.monkeypatch.setattr("sys.stdin", io.StringIO(f"{typed}\n"))
+    def run(self, *arguments: str, typed: str = "", answered: str = "", code: int = 0) -> str:
+        """`typed`: a secret, which is not shown; `answered`: what is said to a question."""
+        self.monkeypatch.setattr("sys.stdin", io.StringIO(f"{typed}\n" if typed else answered))
         assert cli.main(arguments) == code
         told = self.capsys.readouterr()
         assert not typed or typed not in told.out + told.err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -45,8 +44,8 @@ class Place:
             self.options = []
             self.keys = DynamoDBKeys(operator.name, client=lambda: self._client)
 
-    def run(self, *arguments: str, code: int = 0) -> str:
-        return self.operator.run(*arguments, *self.options, code=code)
+    def run(self, *arguments: str, answered: str = "", code: int = 0) -> str:
+        return self.operator.run(*arguments, *self.options, answered=answered, code=code)
 
     def write(self, work: Callable[[Store], Awaitable[None]]) -> None:
         async def done() -> None:
@@ -138,17 +137,15 @@ def test_an_export_has_everything_but_the_keys(place: Place) -> None:
     assert place.run("tenants", "export", "nobody") == ""
 
 
-def test_an_erasure_leaves_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_erasure_leaves_nothing(place: Place) -> None:
     kept = fill(place, "other")
     fill(place, "acme")
     place.keys.create("acme", "laptop")
     other_key = place.keys.create("other")
-    for typed in ("\n", "other\n", ""):
-        monkeypatch.setattr("sys.stdin", io.StringIO(typed))
-        assert "nothing is erased" in place.run("tenants", "erase", "acme", code=2)
+    for answer in ("\n", "other\n", ""):
+        assert "nothing is erased" in place.run("tenants", "erase", "acme", answered=answer, code=2)
     assert "acme" in place.left()
-    monkeypatch.setattr("sys.stdin", io.StringIO("acme\n"))
-    told = place.run("tenants", "erase", "acme")
+    told = place.run("tenants", "erase", "acme", answered="acme\n")
     assert "acme" in told.splitlines()[0]
     assert ("backups" in told) == ("300 seconds" in told) == (not place.options)
     assert "acme" not in place.left()
