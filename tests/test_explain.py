@@ -45,10 +45,16 @@ REQUEST: Json = {
 
 @pytest.fixture(scope="module")
 def server(provider: Provider) -> Iterator[Server]:
-    """One that takes public MCP servers only, as it is by default: no host's name is looked up to explain."""
-    started = Server(environment(provider.url), mcp_allow_private=False).start()
-    yield started
-    started.stop()
+    """One that knows the address of every MCP server: names are not to be looked up on the network of the tests."""
+
+    async def known(host: str, port: int) -> list[str]:
+        return ["1.1.1.1"]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("openresponses.upstream.guard.system_lookup", known)
+        started = Server(environment(provider.url)).start()
+        yield started
+        started.stop()
 
 
 def explained(gateway: Gateway, body: Json) -> Json:
