@@ -246,14 +246,16 @@ class Explained:
         base, path = self._base, self._named(steps)
         if any(is_within(steps, ignored) for ignored in base.sent.ignored):
             return _row(path, "ignored")
+        what = handled(self.request, before(steps, self.removed))
         places = list(differences(base.wire, other.wire))
-        if places:
-            places = [place for place in places if at(base.wire, place) is not None] or places
+        said = [place for place in places if at(base.wire, place) is not None]
+        if said or (places and not what):  # else the field only keeps the provider from being sent something
+            places = said or places
             to = [named(place[1:] if place[0] == "body" else place) for place in places[:MAX_PLACES]]
             return _row(path, "mapped", ", ".join(to), to)
         if set(base.sent.ignored) - set(other.sent.ignored):
             return _row(path, "ignored")
-        if what := handled(self.request, before(steps, self.removed)):
+        if what:
             return _row(path, "gateway", what)
         if base.response != other.response:
             return _row(path, "echoed")
