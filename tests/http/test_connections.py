@@ -80,7 +80,7 @@ def deaf() -> Iterator[str]:
 def fresh(provider: Provider, http: httpx.Client, deaf: str) -> Iterator[Gateway]:
     """A gateway with a pool of its own, and a provider that cannot be reached."""
     elsewhere = {**environment(provider.url), "ANTHROPIC_BASE_URL": deaf}
-    server = Server(elsewhere, connect_timeout=0.3, first_byte_timeout=20.0).start()
+    server = Server(elsewhere, connect_timeout=1.0, first_byte_timeout=20.0).start()
     yield Gateway(server.url, provider, http)
     server.stop()
 
