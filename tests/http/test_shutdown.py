@@ -113,7 +113,9 @@ def test_what_is_open_comes_to_its_end(
         assert record and record.response == response
     record = stored(tmp_path / "history.db", queued)
     assert record and record.response["incomplete_details"] == STOPPED
-    wait_for(lambda: all(request.left for request in scenario.requests[:1]))  # no provider call outlives its turn
+    wait_for(
+        lambda: all(request.left for request in scenario.requests[:1])
+    )  # no provider call outlives its turn
 
 
 @pytest.mark.slow
