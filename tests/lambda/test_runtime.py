@@ -261,7 +261,7 @@ async def test_one_loop_and_one_start_for_all_invocations(function: Lambda) -> N
 async def test_a_slow_reader_slows_the_writer_and_stops_nothing_else(function: Lambda) -> None:
     await function.still_serves()
     before = function.function.rss_mb
-    answer = await function.api.invoke(rest_event("GET", "/big"), read_delay=0.003)
+    answer = await function.api.invoke(rest_event("GET", "/big"), read_delay=0.006)
     peak = before
     while not answer.finished:
         await asyncio.sleep(0.05)
