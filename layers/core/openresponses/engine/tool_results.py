@@ -35,8 +35,8 @@ def failure_text(error: BaseException) -> str:
         said = str(error)
     except Exception:
         said = ""
-    text = f"Error: {type(error).__name__}: {said}"[:MAX_FAILURE]
-    return redact(text.encode(errors="replace").decode())
+    text = f"Error: {type(error).__name__}: {said}"
+    return redact(text.encode(errors="replace").decode())[:MAX_FAILURE]  # half a secret would not be known
 
 
 def _json(value: Any) -> str:
