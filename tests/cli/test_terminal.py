@@ -109,13 +109,17 @@ def test_a_conversation_on_a_dumb_terminal(start: Start) -> None:
     assert chat.wait() == 0 and "\x1b[" not in chat.before
 
 
+def ends_by_ctrl_c(process: Any) -> None:
+    process.sendintr()
+    process.expect(pexpect.EOF)
+    assert process.wait() == 130 and "Traceback" not in process.before
+
+
 @pytest.mark.slow
 def test_an_answer_that_is_interrupted(start: Start) -> None:
     ask = start("ask", "/slow 0.5\none two three four five six seven")
     ask.expect("You ")
-    ask.sendintr()
-    ask.expect(pexpect.EOF)
-    assert ask.wait() == 130 and "Traceback" not in ask.before
+    ends_by_ctrl_c(ask)
 
 
 @pytest.mark.slow
@@ -147,9 +151,7 @@ def test_doctor_without_colour(start: Start) -> None:
 def test_a_question_is_left_by_ctrl_c(start: Start, tmp_path: Path) -> None:
     erase = start("tenants", "erase", "acme", "--store", "history.db")
     erase.expect("Type its name")
-    erase.sendintr()
-    erase.expect(pexpect.EOF)
-    assert erase.wait() == 130 and "Traceback" not in erase.before
+    ends_by_ctrl_c(erase)
 
 
 @pytest.mark.slow

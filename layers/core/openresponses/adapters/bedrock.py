@@ -45,7 +45,6 @@ from .tools import ToolTable, WireTool
 
 INFERENCE = {"temperature": "temperature", "top_p": "topP", "max_output_tokens": "maxTokens"}
 SERVICE_TIERS = frozenset({"default", "flex", "priority", "reserved"})
-BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 49152}
 IMAGES = {
     "image/png": "png",
     "image/jpeg": "jpeg",
@@ -65,7 +64,6 @@ DOCUMENTS = {
 VIDEOS = {"mp4", "mov", "mkv", "webm", "flv", "mpeg", "mpg", "wmv", "3gp"}
 NOT_IN_DOCUMENT_NAMES = re.compile(r"[^A-Za-z0-9 \-()\[\]]+")
 SYSTEM = ("system", "developer")
-LEVELS = ("low", "medium", "high", "xhigh", "max")
 # The region that an inference profile's name begins with; behind it stands the vendor.
 REGION = re.compile(r"^(?:[a-z]{2}|us-gov|apac|global)\.")
 
@@ -181,9 +179,8 @@ def _blocks(message: Message, model: str) -> list[Json]:
     if message.role in SYSTEM:
         return [{"text": f"<{message.role}>\n{_text(part)}\n</{message.role}>"} for part in message.parts]
     for part in message.parts:
-        text = text_of(
-            part.part
-        )  # a text of nothing but white space is refused; models say such before calls
+        text = text_of(part.part)
+        # A text of nothing but white space is refused; models say such before calls.
         if text is None or (text.strip() if message.role == "assistant" else text):
             blocks.append(_block(part))
     for call in message.calls:
@@ -335,11 +332,13 @@ def _think(turn: Turn, messages: list[Message], body: Json, inference: Json, ign
 def _thinking(turn: Turn, messages: list[Message], body: Json, inference: Json) -> Json | None:
     """Claude's thinking, by effort or by a budget below the limit. A budget goes with no forced tool and no thought
     that the client lost. None where neither is possible."""
+    from .anthropic.thinking import BUDGETS, MIN_BUDGET, level_of
+
     asked, options = turn.request["reasoning"], turn.profile.options
     if options.get("thinking") == "adaptive":
         shown = options.get("display") and asked.get("summary") not in (None, "none")
         thinking = {"type": "adaptive", **({"display": "summarized"} if shown else {})}
-        level = _level(asked.get("effort"), options["efforts"])
+        level = level_of(asked.get("effort"), options["efforts"])
         return {"thinking": thinking, **({"output_config": {"effort": level}} if level else {})}
     forced = "toolChoice" in body.get("toolConfig", {})
     lost = any(message.calls and not message.state for message in messages)
@@ -347,18 +346,10 @@ def _thinking(turn: Turn, messages: list[Message], body: Json, inference: Json) 
         return None
     budget = BUDGETS[asked.get("effort") or "medium"]
     limit = inference.get("maxTokens", turn.profile.max_output_tokens or 2 * budget)
-    if limit <= 1024:
+    if limit <= MIN_BUDGET:
         return None
     inference["maxTokens"] = limit
-    return {"thinking": {"type": "enabled", "budget_tokens": min(budget, max(1024, limit * 3 // 4))}}
-
-
-def _level(effort: str | None, levels: list[str]) -> str | None:
-    """The model's level for this effort: the same one, else the next higher, else its highest."""
-    if effort is None:
-        return None
-    wanted = LEVELS.index("low" if effort == "minimal" else effort)
-    return next((level for level in LEVELS[wanted:] if level in levels), levels[-1])
+    return {"thinking": {"type": "enabled", "budget_tokens": min(budget, max(MIN_BUDGET, limit * 3 // 4))}}
 
 
 def _sample(turn: Turn, inference: Json, ignored: list[str]) -> None:

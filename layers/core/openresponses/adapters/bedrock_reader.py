@@ -97,9 +97,8 @@ class BedrockReader:
         self._open: set[int] = set()  # blocks that are tool calls
         self._answers: set[int] = set()  # calls of final_answer: their arguments are the text
         plan = answer_plan(turn)
-        self._wrapped: list[str] | None = (
-            [] if plan and plan.wrapped else None
-        )  # the text in its wrapper, so far
+        # The text in its wrapper, so far.
+        self._wrapped: list[str] | None = [] if plan and plan.wrapped else None
         self._thoughts: dict[int, Json] = {}
         self._length = 0  # of the open text, in characters
         self._cited: dict[int, tuple[int, list[Json]]] = {}  # where a block's text begins, and its citations
@@ -151,11 +150,7 @@ class BedrockReader:
         index, start = data["contentBlockIndex"], data.get("start") or {}
         if (call := start.get("toolUse")) is None:
             if start:
-                yield Failed(
-                    ApiError(
-                        "model_error", f"The model answered with {', '.join(start)}, which has no form here."
-                    )
-                )
+                yield _formless(start)
             return
         if call["name"] == FINAL_ANSWER:
             self._answers.add(index)
@@ -183,11 +178,7 @@ class BedrockReader:
         elif "citation" in delta:
             self._cited.setdefault(index, (self._length, []))[1].append(delta["citation"])
         else:
-            yield Failed(
-                ApiError(
-                    "model_error", f"The model answered with {', '.join(delta)}, which has no form here."
-                )
-            )
+            yield _formless(delta)
 
     def _thought(self, index: int, delta: Json) -> Iterator[Delta]:
         thought = self._thoughts.setdefault(index, {})
@@ -224,6 +215,11 @@ class BedrockReader:
     def _on_metadata(self, data: Json) -> Iterator[Delta]:
         if used := data.get("usage"):
             yield usage_of(_usage, used)
+
+
+def _formless(block: Json) -> Failed:
+    message = f"The model answered with {', '.join(block)}, which has no form here."
+    return Failed(ApiError("model_error", message))
 
 
 def _unwrapped(text: str) -> str:

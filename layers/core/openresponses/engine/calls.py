@@ -71,9 +71,8 @@ class Calls:
         self._rounds_left = services.settings.max_tool_rounds
         self._refused_rounds = 0
         self._is_answered = False  # whether any call of this sample was
-        self.open: list[
-            str
-        ] = []  # ids of the calls of this sample that are being answered, where items have them
+        # Ids of the calls of this sample that are being answered, where items have them.
+        self.open: list[str] = []
         self._for_client = 0  # calls of this sample that wait for the client
         self.goes_on = False  # whether the model is to be sampled again: no call waits for the client
         self._all: list[Heard] = []  # this sample's, but for the client's own
@@ -82,9 +81,9 @@ class Calls:
     def shown(self, delta: Delta) -> Delta | None:
         """What the client may see of the delta; None: it belongs to a call that is refused, or to be approved."""
         if isinstance(delta, ToolCallStarted):
-            return (
-                delta if delta.kind == "mcp" else self._started(delta)
-            )  # that one is approved, not the model's
+            if delta.kind == "mcp":  # the client has approved it: it is not this sample's
+                return delta
+            return self._started(delta)
         if not isinstance(delta, ToolCallDelta | ItemEnd):
             return delta
         heard = self._heard.get(delta.key)
@@ -187,9 +186,7 @@ class Calls:
             return Hidden(), LIMIT
         if self._rounds_left < 0:
             return Hidden(), LIMIT
-        return Hidden(
-            [_call(refusal) for refusal in refusals], [_output(refusal) for refusal in refusals]
-        ), None
+        return Hidden([*map(_call, refusals)], [*map(_output, refusals)]), None
 
 
 def _to_answer(heard: Heard, left: list[CallBuilder | McpCallBuilder]) -> LocalCall | None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from ..settings import Settings
 
-DEADLINE_MARGIN = (
-    10.0  # seconds before the process's deadline at which a turn ends itself: time to store and to say so
-)
+# Seconds before the process's deadline at which a turn ends itself: time to store and to say so.
+DEADLINE_MARGIN = 10.0
 
 
 def turn_deadline(

@@ -211,17 +211,30 @@ CALL_FORMS = {
 }
 
 
-class CallBuilder(ItemBuilder):
-    """A call of the client's tool: `function_call` with JSON arguments, or `custom_tool_call` with free text."""
+class AnyCallBuilder(ItemBuilder):
+    """What all calls share: `call`, the delta that began it, and its arguments as the model writes them."""
 
-    __slots__ = ("_pieces", "call", "call_id", "place")
+    __slots__ = ("_pieces", "call", "place")
 
-    def __init__(self, out: Assembler, call: ToolCallStarted, call_id: str) -> None:
-        super().__init__(out, CALL_FORMS[call.kind][0])
+    def __init__(self, out: Assembler, kind: str, call: ToolCallStarted) -> None:
+        super().__init__(out, kind)
         self.call = call
-        self.call_id = call_id
         self.place = {"item_id": self.id, "output_index": self.index}
         self._pieces: list[str] = []
+
+    @property
+    def arguments(self) -> str:
+        return "".join(self._pieces)
+
+
+class CallBuilder(AnyCallBuilder):
+    """A call of the client's tool: `function_call` with JSON arguments, or `custom_tool_call` with free text."""
+
+    __slots__ = ("call_id",)
+
+    def __init__(self, out: Assembler, call: ToolCallStarted, call_id: str) -> None:
+        super().__init__(out, CALL_FORMS[call.kind][0], call)
+        self.call_id = call_id
         self.added(self._item("in_progress", ""))
 
     def text(self, text: str) -> None:
@@ -229,17 +242,10 @@ class CallBuilder(ItemBuilder):
             self._pieces.append(text)
             self.out.emit(f"{CALL_FORMS[self.call.kind][2]}.delta", **self.place, delta=text)
 
-    @property
-    def arguments(self) -> str:
-        return "".join(self._pieces)
-
-    def end_part(self) -> None:
-        """A call has no parts."""
-
     def close(self, status: str) -> None:
         if not self._pieces and self.call.kind == "function" and status == "completed":
             self.text("{}")
-        text = "".join(self._pieces)
+        text = self.arguments
         _, field, event = CALL_FORMS[self.call.kind]
         self.out.emit(f"{event}.done", **self.place, **{field: text})
         self.out.done(self.index, self._item(status, text))
@@ -283,16 +289,13 @@ def _object(text: str) -> Json:
     return found if isinstance(found, dict) else {"query": text}
 
 
-class McpCallBuilder(ItemBuilder):
-    """A call that runs here, on an MCP server: its arguments as the model writes them; open until it has its result."""
+class McpCallBuilder(AnyCallBuilder):
+    """A call that runs here, on an MCP server: open until it has its result."""
 
-    __slots__ = ("_pieces", "_result", "call", "place", "written")
+    __slots__ = ("_result", "written")
 
     def __init__(self, out: Assembler, call: ToolCallStarted) -> None:
-        super().__init__(out, "mcp_call")
-        self.call = call
-        self.place = {"item_id": self.id, "output_index": self.index}
-        self._pieces: list[str] = []
+        super().__init__(out, "mcp_call", call)
         self._result: Json = {"output": None, "error": None}
         self.written = False  # whether the arguments are complete
         self.added(self._item("in_progress", ""))
@@ -309,11 +312,7 @@ class McpCallBuilder(ItemBuilder):
         if not self._pieces:
             self.text("{}")
         self.written = True
-        self.out.emit("response.mcp_call_arguments.done", **self.place, arguments="".join(self._pieces))
-
-    @property
-    def arguments(self) -> str:
-        return "".join(self._pieces)
+        self.out.emit("response.mcp_call_arguments.done", **self.place, arguments=self.arguments)
 
     @property
     def call_id(self) -> None:
@@ -326,10 +325,7 @@ class McpCallBuilder(ItemBuilder):
         self.ended = True
         status = "completed" if self._result["error"] is None else "failed"
         self.out.emit(f"response.mcp_call.{status}", **self.place)
-        self.out.done(self.index, self._item(status, "".join(self._pieces)))
-
-    def end_part(self) -> None:
-        """A call has no parts."""
+        self.out.done(self.index, self._item(status, self.arguments))
 
     def close(self, status: str) -> None:
         """The turn ends without a result."""
@@ -338,7 +334,7 @@ class McpCallBuilder(ItemBuilder):
                 {"error": {"type": "http_error", "code": 499, "message": "The call was not completed."}}
             )
         else:
-            self.out.done(self.index, self._item(status, "".join(self._pieces)))
+            self.out.done(self.index, self._item(status, self.arguments))
 
     def _item(self, status: str, arguments: str) -> Json:
         call = self.call
@@ -382,9 +378,6 @@ class HostedBuilder(ItemBuilder):
             raise ValueError("an item became one of another type")
         self.item = self._own(item)
         self.ended = self.whole = True
-
-    def end_part(self) -> None:
-        """A hosted item has no parts of ours."""
 
     def close(self, status: str) -> None:
         told = self.item.get("status")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..adapters import openai_fields
 from ..adapters.base import PlacesTools, Turn, UpstreamRequest
-from ..adapters.openai_fields import build
 from ..adapters.registry import adapter_named
 from ..protocol.errors import ApiError
 from ..routing import Route
@@ -111,7 +111,7 @@ class Prompt:
         toolset = toolset or self.toolset
         told = self.mcp.told(items) if self.mcp else items
         tools = toolset.tools
-        if not isinstance(self.adapter, PlacesTools):
+        if not (isinstance(self.adapter, PlacesTools) and self.adapter.places_tools()):
             told = [item for item in told if item["type"] != "additional_tools"]
             tools, told = as_functions(tools, told)
         return Turn(
@@ -129,7 +129,7 @@ class Prompt:
     def build(self, turn: Turn) -> UpstreamRequest:
         """The provider's request. Raises ApiError, whose param is a path in the client's request."""
         try:
-            request = build(self.adapter, turn)
+            request = openai_fields.build(self.adapter, turn)
         except RecursionError:
             raise ApiError("invalid_value", "The request is nested too deeply.") from None
         except ApiError as error:

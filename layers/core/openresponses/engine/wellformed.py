@@ -14,9 +14,8 @@ from ..adapters import base
 from ..adapters.shapes import is_annotation, is_event, is_item
 
 NUMBER = (int, float)
-MOST_TOKENS = (
-    2**53 - 1
-)  # what every JSON reader knows exactly; the sum over a turn's samples fits in 64 bits, too
+# What every JSON reader knows exactly; the sum over a turn's samples fits in 64 bits, too.
+MOST_TOKENS = 2**53 - 1
 
 
 def _text(delta: base.TextDelta) -> bool:

@@ -56,8 +56,8 @@ async def with_retries(
 ) -> T:
     """What `attempt` comes to, tried again where its ApiError says that this may help.
 
-    first_delay    seconds: the longest wait before the first retry
     attempt        is told whether to read the provider's key afresh: once, after a 401, since it may have been rotated
+    first_delay    seconds: the longest wait before the first retry
     longest_wait   seconds that a provider's Retry-After may ask for
     deadline       on the loop's clock, or None; TimeoutError if it comes while waiting
     until          on the loop's clock, or None: no further attempt begins after it
@@ -86,7 +86,8 @@ async def with_retries(
 def retry_delay(error: ApiError, attempt: int, first_delay: float, longest: float) -> float | None:
     """Seconds to wait before attempt `attempt` + 1 (the first is 0), or None: give up.
 
-    A provider's Retry-After is honoured if it is not over `longest`; else full jitter, doubling.
+    A provider's Retry-After is honoured if it is not over `longest`; else full jitter, of `first_delay` at most before
+    the first retry, doubling.
     """
     if not error.retryable:
         return None

@@ -18,9 +18,8 @@ WRAPPER = "value"  # the one property of a wrapped schema
 COMBINATORS = ("anyOf", "oneOf", "allOf")
 DEFINITIONS = ("$defs", "definitions")
 LITERALS = frozenset({"enum", "const", "default", "examples"})  # values, not schemas
-NAMED = frozenset(
-    {"properties", "patternProperties", "dependentSchemas", *DEFINITIONS}
-)  # schemas by names of any kind
+# Objects of schemas by names of any kind.
+NAMED = frozenset({"properties", "patternProperties", "dependentSchemas", *DEFINITIONS})
 PROPERTY_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 
 # --------------------------------------------------------------------------- input_schema

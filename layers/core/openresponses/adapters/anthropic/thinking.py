@@ -56,7 +56,7 @@ def _adaptive(turn: Turn, effort: str | None, summary: str | None) -> Thinking:
     if options.get("display") and summary not in (None, "none"):
         config["display"] = "summarized"
     found = _bound(turn, Thinking(config, on=True))
-    found.effort = _level(effort, options.get("efforts", ()))
+    found.effort = level_of(effort, options.get("efforts", ()))
     return found
 
 
@@ -81,7 +81,7 @@ def _bound(turn: Turn, found: Thinking) -> Thinking:
     return found
 
 
-def _level(effort: str | None, levels: Any) -> str | None:
+def level_of(effort: str | None, levels: Any) -> str | None:
     """The model's level for this effort: the same one, else the next higher, else its highest."""
     if effort is None or not levels:
         return None

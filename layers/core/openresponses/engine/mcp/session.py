@@ -98,10 +98,10 @@ class McpSession:
     # ---------------------------------------------------------------- asking
 
     async def _open(self) -> None:
-        """Importing the SDK, which may take seconds, is not the server's time."""
-        await asyncio.to_thread(_import_sdk)
+        """Once. Importing the SDK, which may take seconds, is not the server's time."""
         if self._task is None:
-            self._task = asyncio.create_task(self._run())
+            await asyncio.to_thread(_import_sdk)
+            self._task = self._task or asyncio.create_task(self._run())
 
     async def _asked(self, asking: Coroutine[Any, Any, T], limit: float) -> T | Result:
         """What the server answers within `limit` seconds; else why not."""
@@ -259,9 +259,8 @@ class McpSession:
             return failed(
                 f"The MCP server answered {self._status}. {self._plain(error)}".strip(), code=self._status
             )
-        if (
-            isinstance(error, MCPError) and error.code == PARSE_ERROR
-        ):  # the SDK's word for what it cannot read
+        # The SDK's word for what it cannot read.
+        if isinstance(error, MCPError) and error.code == PARSE_ERROR:
             return failed("The MCP server's answer is not MCP's JSON.", code=error.code, protocol=True)
         if isinstance(error, MCPError):
             return failed(self._plain(error) or "The MCP server failed.", code=error.code, protocol=True)
