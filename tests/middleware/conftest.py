@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 import pytest
-from openresponses.engine import middleware
 from openresponses.engine.caller import Caller
 from openresponses.middleware.windows import day_of, window
 
@@ -108,11 +107,6 @@ def guarded(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Ite
     started = Server(environment(provider.url), authenticate=who, config_path=str(config)).start()
     yield started
     started.stop()
-
-
-@pytest.fixture(autouse=True)
-def short_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(middleware, "HOOK_SECONDS", 0.3)
 
 
 class Tenant:

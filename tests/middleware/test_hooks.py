@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from openresponses.engine import middleware
 from openresponses.http.app import create_app
 from openresponses.http.replies import TurnReply
 from openresponses.secrets import EnvironmentSecrets
@@ -32,6 +33,12 @@ CODES = {
     "typed": (403, "permission_denied"),
     "cancels": (500, "server_error"),
 }
+
+
+@pytest.fixture(autouse=True)
+def short_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For those that hang; elsewhere a loaded machine has its time."""
+    monkeypatch.setattr(middleware, "HOOK_SECONDS", 0.3)
 
 
 def ends_of(response_id: str) -> list[str]:
