@@ -62,7 +62,7 @@ def http() -> Iterator[Fault]:
     yield Fault("speaks HTTP/1.0", sends(old_head, right), whole())
     yield Fault("ends its answer with the connection", sends(endless_head, right), whole())
     yield Fault("sends trailers", sends(head_of, chunked(right), b"0\r\nx-a: 1\r\n\r\n"), whole())
-    yield Fault("answers 204", sends(b"HTTP/1.1 204 No Content\r\n\r\n"), NO_EVENT)
+    yield Fault("answers 204", sends(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n"), NO_EVENT)
     yield Fault("answers nothing with content-length 0", reply(200), NO_EVENT)
     yield Fault("answers comments only", body(b": OPENROUTER PROCESSING\n\n" * 3), NO_EVENT, NO_FRAME)
     yield Fault("sends one byte at a time", dripped, whole())
