@@ -56,7 +56,7 @@ async def faulty(
     settings = {
         "OPENRESPONSES_CONFIG": str(config),
         "OPENRESPONSES_BREAKER_FAILURES": "1",
-        "OPENRESPONSES_BREAKER_SECONDS": "0.001",  # all providers share a URL, and so a circuit
+        "OPENRESPONSES_BREAKER_SECONDS": "1e-9",  # all providers share a URL, and so a circuit
         "TABLE_NAME": "lost",
     }
     async with deployment.function(**settings) as started:

@@ -138,7 +138,7 @@ def watched(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Ite
         config_path=str(config),
         max_retries=1,
         breaker_failures=2,
-        breaker_seconds=0.001,
+        breaker_seconds=1e-9,
         log_level="DEBUG",
     ).start()
     yield started  # type: ignore[misc]

@@ -14,7 +14,8 @@ Json = dict[str, Any]
 TEXT = "the words of the first tenant"
 LONG = {"model": "echo", "input": "/slow 1\nthe words of the first tenant", "background": True}
 KEY = "an idempotency key"
-MCP = {"type": "mcp", "server_label": "s", "server_url": "https://example.com/mcp"}  # and is not asked
+# Not asked, as there is no call to approve; and an address (of a sink of DNS), so that no name is looked up.
+MCP = {"type": "mcp", "server_label": "s", "server_url": "https://192.31.196.1/mcp"}
 # What an id of ours looks like in a body.
 ID = re.compile(r"\b[a-z]+_[0-9a-f]{32}(_i?\d+)?\b")
 
