@@ -49,6 +49,10 @@ def refused(gateway: Gateway, path: str = "/compact", **body: Any) -> Json:
     return checked_error(reply)
 
 
+def approval(wanted: str, approve: bool = True) -> Json:
+    return {"type": "mcp_approval_response", "approval_request_id": wanted, "approve": approve}
+
+
 def kinds(items: list[Json]) -> list[str]:
     return [str(item.get("role", item["type"])) for item in items]
 
@@ -145,6 +149,10 @@ def test_it_needs_no_tools_and_stores_nothing(gateway: Gateway) -> None:
             {"model": "echo", "input": [{"type": "function_call_output", "call_id": "c", "output": ""}]},
             "input[0].call_id",
         ),
+        (
+            {"model": "echo", "input": [message("user", "hi"), approval("mcpr_unknown")]},
+            "input[1].approval_request_id",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(gateway: Gateway, body: Json, param: str) -> None:
@@ -161,6 +169,21 @@ def test_what_the_model_cannot_be_given_is_named_as_the_client_counts(gateway: G
     ]
     error = refused(gateway, model=MODELS["anthropic"], previous_response_id=one.response["id"], input=items)
     assert error["param"].startswith("input[1]")
+
+
+@pytest.mark.parametrize(("approve", "kept"), [(True, ["mcp_approval_request"]), (False, [])])
+def test_a_call_that_is_approved_is_asked_for_again(gateway: Gateway, approve: bool, kept: list[str]) -> None:
+    asked = {
+        "type": "mcp_approval_request",
+        "id": "mcpr_1",
+        "server_label": "math",
+        "name": "add",
+        "arguments": "{}",
+    }
+    gateway.scenario(says("openai", SUMMARY))
+    items = [message("user", "hi"), asked, approval("mcpr_1", approve)]
+    resource = compact(gateway, model=MODELS["openai"], input=items)
+    assert kinds(resource["output"]) == ["user", "compaction", *kept]
 
 
 @pytest.mark.parametrize("text", ["", "   "])

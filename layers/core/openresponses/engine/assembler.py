@@ -104,12 +104,17 @@ class Assembler:
         return [call for call in calls if not (isinstance(call, McpCallBuilder) and call.ended)]
 
     @property
-    def answered(self) -> set[str | None]:
-        """The ids of the calls that have an output, complete or begun."""
+    def unanswered(self) -> set[str]:
+        """The ids of the calls of functions that have no output, complete or begun. None where the last item was cut:
+        nothing follows that."""
+        if self.output and self.output[-1].get("status") == "incomplete":
+            return set()
         begun = [item.item for item in self._tools.values() if isinstance(item, HostedBuilder)]
-        return {
-            item["call_id"] for item in [*self.output, *begun] if item.get("type") == "function_call_output"
-        }
+        ids: dict[str, set[str]] = {"function_call": set(), "function_call_output": set()}
+        for item in (*self.output, *begun):
+            if (kind := item.get("type", "")) in ids:
+                ids[kind].add(item["call_id"])
+        return ids["function_call"] - ids["function_call_output"]
 
     @property
     def spent(self) -> int:
@@ -133,6 +138,11 @@ class Assembler:
         if self._usage:
             self._spent += self._usage
         self._usage = self.finish = None
+
+    def cut(self) -> None:
+        """Closes what is open, as cut where it is: the answer ends here, but for whole items that may follow."""
+        self.start()
+        self._close_all(incomplete=True)
 
     def end(self, reason: str | None = None) -> Event:
         """Closes everything; the terminal event, completed or (with a reason) incomplete. Not yet in `events`."""

@@ -70,9 +70,8 @@ class Calls:
         self._left: int | None = request.get("max_tool_calls")
         self._rounds_left = services.settings.max_tool_rounds
         self._refused_rounds = 0
-        self._is_answered = False  # whether any call of this sample was
-        # Ids of the calls of this sample that are being answered, where items have them.
-        self.open: list[str] = []
+        self._is_answered = False  # whether any call of this sample is, or was
+        self._running: list[str] = []  # ids of the calls of this sample that are being answered
         self._for_client = 0  # calls of this sample that wait for the client
         self.goes_on = False  # whether the model is to be sampled again: no call waits for the client
         self._all: list[Heard] = []  # this sample's, but for the client's own
@@ -145,12 +144,8 @@ class Calls:
     async def run(self, made: Sequence[CallBuilder | McpCallBuilder]) -> AsyncGenerator[list[Delta]]:
         """Answers the calls of a sample, side by side, in their order. `made`: the items that became of them, as the
         client was told; a call that a middleware has kept from it is not run."""
-        left = [*made]
-        running = []
-        for heard in self._all:
-            if heard.tool and (call := _to_answer(heard, left)):
-                running.append(asyncio.ensure_future(self._answered(heard.tool, call)))
-                self.open += [call.call_id] if call.call_id else []
+        self._running = self.begun(made)
+        running = [asyncio.ensure_future(self._answered(tool, call)) for tool, call in self._to_answer(made)]
         self._is_answered = bool(running)
         try:
             for answer in running:
@@ -158,6 +153,21 @@ class Calls:
         finally:
             for answer in running:
                 answer.cancel()
+
+    @property
+    def are_running(self) -> bool:
+        """Whether the calls of a sample that has come to its end are being answered."""
+        return self._is_answered
+
+    def begun(self, made: Sequence[CallBuilder | McpCallBuilder]) -> list[str]:
+        """The ids of this sample's calls that run here, answered or not, where their items have ids. `made`: as of
+        `run`; what it was given counts, too."""
+        return [*self._running, *(call.call_id for _, call in self._to_answer(made) if call.call_id)]
+
+    def _to_answer(self, made: Sequence[CallBuilder | McpCallBuilder]) -> list[tuple[LocalTool, LocalCall]]:
+        left = [*made]
+        found = ((heard.tool, _as_told(heard, left)) for heard in self._all if heard.tool)
+        return [(tool, call) for tool, call in found if call]
 
     async def _answered(self, tool: LocalTool, call: LocalCall) -> HostedItemEnded:
         answering = tool.answer(call)
@@ -170,10 +180,10 @@ class Calls:
 
         Raises ApiError "model_error" when the model keeps calling what it may not.
         """
-        self.open = []
+        self._running = []
         refusals = [heard for heard in self._all if heard.reason]
         self.goes_on = not self._for_client and (self._is_answered or bool(refusals))
-        self._for_client, self._heard, self._all = 0, {}, []
+        self._for_client, self._heard, self._all, self._is_answered = 0, {}, [], False
         if not self.goes_on:
             return Hidden(), None
         self._rounds_left -= 1
@@ -189,7 +199,7 @@ class Calls:
         return Hidden([*map(_call, refusals)], [*map(_output, refusals)]), None
 
 
-def _to_answer(heard: Heard, left: list[CallBuilder | McpCallBuilder]) -> LocalCall | None:
+def _as_told(heard: Heard, left: list[CallBuilder | McpCallBuilder]) -> LocalCall | None:
     """The call as the client was told it, if it was; takes its item from those that are `left`."""
     key = heard.call.key
     if heard.shown is None:

@@ -22,6 +22,7 @@ from ..protocol.response import NO_USAGE
 from .caller import Caller
 from .context import CALL_OUTPUTS, Context, load_context, open_calls
 from .hosted_tools import HostedTools
+from .mcp.history import approved
 from .services import Services
 from .summaries import seal_summary, with_summaries
 from .turn import ResponseTurn
@@ -60,6 +61,7 @@ async def compact(services: Services, request: Json, *, caller: Caller, deadline
     tenant, response_id = caller.tenant, new_response_id()
     route = services.router.resolve(request["model"])
     stored = await load_context(services.store, tenant, request, response_id)
+    left = _left_to_do(stored)
     context = await with_summaries(stored, services.sealer, tenant, route.provider.name)
     turn, summary = await _summarize(services, request, context, caller, deadline)
     resource = {
@@ -74,7 +76,7 @@ async def compact(services: Services, request: Json, *, caller: Caller, deadline
                 "status": "completed",
                 "encrypted_content": await seal_summary(services.sealer, tenant, summary),
             },
-            *({"status": "completed", **call} for call in open_calls(stored.items)),
+            *({"status": "completed", **item} for item in left),
         ],
         "usage": turn.response["usage"] or NO_USAGE,
     }
@@ -84,6 +86,13 @@ async def compact(services: Services, request: Json, *, caller: Caller, deadline
 def _kept_messages(items: Iterable[Json]) -> list[Json]:
     """What the client said, and what it told the model to heed."""
     return [item for item in items if item["type"] == "message" and item["role"] in KEPT_ROLES]
+
+
+def _left_to_do(context: Context) -> list[Json]:
+    """The calls that still wait for an answer, and the requests for approval of those that nobody has made: only a turn
+    makes them, and an approval is no item of a compaction. Raises ApiError for an approval of nothing."""
+    allowed = {request["id"] for request, _ in approved(context.items, context.own)}
+    return open_calls([item for item in context.items if item.get("approval_request_id") not in allowed])
 
 
 async def _summarize(

@@ -37,6 +37,9 @@ CALL_OUTPUTS = frozenset(
         "tool_search_output",
     }
 )
+CALLS = frozenset({"function_call", "custom_tool_call", "mcp_call", "tool_search_call"})
+OUTPUT_OF = {"function_call": "function_call_output", "custom_tool_call": "custom_tool_call_output"}
+NOT_COMPLETED = "Error: the call was not completed."
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Context:
 async def load_context(store: Store, tenant: str, request: Json, response_id: str) -> Context:
     """Reads what the request refers to and puts it in order. Raises ApiError naming what was not found."""
     if (conversation := conversation_id(request)) is not None:
-        earlier = _whole(await conversation_items(store.conversations, tenant, conversation))
+        earlier = await conversation_items(store.conversations, tenant, conversation)
     else:
         earlier = await _earlier_items(store, tenant, request.get("previous_response_id"))
     known = {item["id"]: item for item in earlier if "id" in item}
@@ -69,6 +72,7 @@ async def load_context(store: Store, tenant: str, request: Json, response_id: st
         await _resolve(store, tenant, item, known, index) if item["type"] == "item_reference" else item
         for index, item in enumerate(own)
     ]
+    earlier = _settled(earlier, own)
     _check_outputs(own, earlier)
     return Context([*earlier, *own], [_without_secrets(item) for item in own])
 
@@ -131,7 +135,7 @@ async def _earlier_items(store: Store, tenant: str, previous: str | None) -> lis
             f"Response {quoted(previous)} has status '{chain[-1].status}' and cannot be continued.",
             param="previous_response_id",
         )
-    return [item for turn in chain for item in (*turn.input, *_whole(turn.response["output"]))]
+    return [item for turn in chain for item in (*turn.input, *turn.response["output"])]
 
 
 def previous_not_found(previous: str) -> ApiError:
@@ -142,10 +146,42 @@ def previous_not_found(previous: str) -> ApiError:
     )
 
 
-def _whole(output: list[Json]) -> list[Json]:
-    """Without a call that was cut in its arguments: nothing can answer it, and no provider takes it."""
-    calls = ("function_call", "custom_tool_call", "mcp_call", "tool_search_call")
-    return [item for item in output if item["type"] not in calls or item.get("status") != "incomplete"]
+def _settled(earlier: list[Json], own: list[Json]) -> list[Json]:
+    """The earlier items, as far as they can be gone on from. A call that an answer's end cut in its arguments is left
+    out. The whole calls before it, which were not run for that, have an output that says so: by then nothing may follow
+    the cut item in the answer itself, and no provider goes on from a call without an output."""
+    if not any(item.get("status") == "incomplete" for item in earlier):
+        return earlier
+    left = _unanswered([*earlier, *own])
+    settled: list[Json] = []
+    begins = 0  # where the model's answer at hand does
+    for place, item in enumerate(earlier):
+        is_cut = item.get("status") == "incomplete"
+        if not (is_cut and item["type"] in CALLS and (place in left or not asks(item))):
+            settled.append(item)
+        if is_cut:
+            calls = (earlier[each] for each in range(begins, place) if each in left)
+            settled += [not_completed(call) for call in calls if call["type"] in OUTPUT_OF]
+        if item["type"] in CALL_OUTPUTS or item.get("role") in ("user", "system", "developer"):
+            begins = place + 1
+    return settled
+
+
+def _unanswered(items: list[Json]) -> set[int]:
+    """Places of the calls without an output. An output is the last such call's: some models use an id again."""
+    left: dict[str, list[int]] = {}
+    for place, item in enumerate(items):
+        if asked := asks(item):
+            left.setdefault(asked, []).append(place)
+        elif waiting := left.get(answers(item) or ""):
+            waiting.pop()
+    return {place for places in left.values() for place in places}
+
+
+def not_completed(call: Json) -> Json:
+    """The output of a call that was not run, or not to its end."""
+    output = {"output": NOT_COMPLETED, "status": "completed"}
+    return {"type": OUTPUT_OF[call["type"]], "call_id": call["call_id"], **output}
 
 
 async def _resolve(store: Store, tenant: str, reference: Json, known: dict[str, Json], index: int) -> Json:

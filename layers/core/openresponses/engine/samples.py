@@ -16,6 +16,7 @@ from ..protocol.errors import ApiError
 from ..routing import Route
 from .assembler import Assembler
 from .calls import CALL_DELTAS, Calls
+from .context import NOT_COMPLETED
 from .fallback import first_that_answers
 from .hosted_tools import hosted_output
 from .middleware import Hooks
@@ -33,7 +34,6 @@ Json = dict[str, Any]
 log = logging.getLogger(__name__)
 
 MAX_PAUSES = 10
-NOT_COMPLETED = "Error: the call was not completed."
 TOKEN_LIMIT = "token_limit"  # why a turn that has used max_turn_tokens ends incomplete
 LONGEST_WAIT = 20.0  # seconds that a provider's Retry-After may hold up an answer that is not streamed
 PATIENCE = 2.0  # the same where another route is left
@@ -163,11 +163,14 @@ class Samples:
                 yield deltas
 
     def unanswered(self) -> list[Delta]:
-        """What there is to tell of the calls that the turn's end leaves without an answer: no provider goes on from a
-        call that has none."""
-        answered = self._assembler.answered
-        left = [call_id for call_id in self._calls.open if call_id not in answered]
-        return [hosted_output(call_id, NOT_COMPLETED) for call_id in left]
+        """What there is to tell, at the turn's end, of the calls that it leaves without an answer: no provider goes on
+        from a call that has none. Nothing may follow an item that the end has cut: there, it is told to the model
+        alone (`context`)."""
+        begun = self._calls.begun(self._assembler.take_calls())
+        if not self._calls.are_running:
+            self._assembler.cut()
+        left = self._assembler.unanswered
+        return [hosted_output(call_id, NOT_COMPLETED) for call_id in begun if call_id in left]
 
     # ---------------------------------------------------------------- opening
 

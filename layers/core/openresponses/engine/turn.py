@@ -264,8 +264,9 @@ class ResponseTurn:
         return self._end(finish.reason if finish else why)
 
     def _end(self, reason: str | None) -> Event:
-        for delta in self._samples.unanswered():
-            self._assembler.apply(delta)
+        if reason is not None:
+            for delta in self._samples.unanswered():
+                self._assembler.apply(delta)
         return self._assembler.end(reason)
 
     # ---------------------------------------------------------------- the end

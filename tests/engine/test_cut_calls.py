@@ -1,0 +1,168 @@
+"""A turn that is cut while the model calls tools that run here: every call that is kept is answered, or left out, so
+that the conversation goes on from it at every provider."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ..support import valid
+from ..support.client import Told
+from ..support.gateway import Gateway, Server, environment
+from ..support.provider import Answer, Provider
+from ..support.speech import MODELS, says
+
+Json = dict[str, Any]
+ROUTES = sorted(MODELS)
+CALLS: list[tuple[str, Json]] = [("add", {"first": 1}), ("add", {"first": 20})]
+HOSTED = [{"type": "function", "name": "add"}]
+OWN = {"type": "function", "name": "mine", "parameters": {"type": "object", "properties": {}}}
+NOT_COMPLETED = "Error: the call was not completed."
+# The end of an answer that has calls, and of one that was cut by its limit.
+ENDS = {
+    "anthropic": (b'"stop_reason": "tool_use"', b'"stop_reason": "max_tokens"'),
+    "gemini": (b'"STOP"', b'"MAX_TOKENS"'),
+    "ollama": (b'"done_reason": "stop"', b'"done_reason": "length"'),
+    "chat": (b'"finish_reason": "tool_calls"', b'"finish_reason": "length"'),
+    "openai": (
+        b'"response.completed", "response": {"id": "resp_up", "object": "response", "created_at": 1, '
+        b'"status": "completed", "error": null, "incomplete_details": null',
+        b'"response.incomplete", "response": {"id": "resp_up", "object": "response", "created_at": 1, '
+        b'"status": "incomplete", "error": null, "incomplete_details": {"reason": "max_output_tokens"}',
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def server(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    config = Path(tmp_path_factory.mktemp("config")) / "config.toml"
+    config.write_text('[[tool]]\nname = "add"\npython = "tests.engine.test_hosted_tools:add"\n')
+    started = Server(environment(provider.url), config_path=str(config), max_turn_seconds=0.7).start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def gateway(server: Server, provider: Provider, http: httpx.Client) -> Gateway:
+    return Gateway(server.url, provider, http, lambda: server.stored)
+
+
+def limited(route: str, calls: list[tuple[str, Json]] = CALLS) -> Answer:
+    """What the model says until its limit is reached in the last call."""
+    answer = says(route, "Let me see.", calls=calls, reasoning="hm")
+    found, cut = ENDS[route]
+    body = answer.body.replace(b'"event: response.completed', b'"event: response.incomplete')
+    assert body.count(found) == 1
+    return replace(answer, body=body.replace(found, cut))
+
+
+def hanging(route: str) -> Answer:
+    """A provider that says no more once it has begun the second call."""
+    answer = says(route, "Let me see.", calls=CALLS, reasoning="hm")
+    place = answer.body.index(b'20}"')
+    return replace(answer, pieces=[answer.body[:place]], ending="hang")
+
+
+def ask(gateway: Gateway, route: str, *tools: Json, **fields: Any) -> Told:
+    body = {"model": MODELS[route], "input": "go", "tools": list(tools or HOSTED), **fields}
+    return gateway.ask(body, stream=True)
+
+
+def goes_on(gateway: Gateway, route: str, *tools: Json, **fields: Any) -> str:
+    """What the provider is asked in the turn after, if that is one that it takes."""
+    scenario = gateway.scenario(says(route, "Fine."))
+    again = ask(gateway, route, *tools, **fields)
+    assert (again.status, again.text) == (200, "Fine."), again.error
+    valid.check(route, scenario.requests[0].json)
+    return scenario.requests[0].body.decode()
+
+
+def statuses(told: Told) -> list[tuple[str, str]]:
+    return [
+        (item["type"], item["status"]) for item in told.output if item["type"] not in ("reasoning", "message")
+    ]
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_by_the_answers_limit(gateway: Gateway, route: str) -> None:
+    """In the middle of a call, behind a whole one."""
+    gateway.scenario(limited(route))
+    told = ask(gateway, route)
+    assert told.response["incomplete_details"] == {"reason": "max_output_tokens"}
+    assert statuses(told) == [("function_call", "completed"), ("function_call", "incomplete")]
+    sent = goes_on(gateway, route, input="And?", previous_response_id=told.response["id"])
+    assert NOT_COMPLETED in sent and "20" not in sent
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_in_a_conversation(gateway: Gateway, route: str) -> None:
+    made = gateway.http.post(f"{gateway.base_url}/v1/conversations", json={}).json()
+    gateway.scenario(limited(route))
+    ask(gateway, route, conversation=made["id"])
+    for _ in range(2):
+        sent = goes_on(gateway, route, input="And?", conversation=made["id"])
+        assert sent.count(NOT_COMPLETED) == 1 and "20" not in sent
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_the_clients_own_whole_call_can_be_answered_still(gateway: Gateway, route: str) -> None:
+    gateway.scenario(limited(route, [("mine", {"n": 1}), ("add", {"first": 20})]))
+    told = ask(gateway, route, *HOSTED, OWN)
+    [call, cut] = told.of("function_call")
+    assert (call["status"], cut["status"]) == ("completed", "incomplete")
+    result = {"type": "function_call_output", "call_id": call["call_id"], "output": "one"}
+    by_id = {"previous_response_id": told.response["id"]}
+    sent = goes_on(gateway, route, *HOSTED, OWN, input=[result], **by_id)
+    assert '"one"' in sent and NOT_COMPLETED not in sent
+    sent = goes_on(gateway, route, *HOSTED, OWN, input="And?", **by_id)
+    assert NOT_COMPLETED in sent
+
+
+@pytest.mark.parametrize("route", ["anthropic", "chat", "openai"])
+def test_by_the_turns_time(gateway: Gateway, route: str) -> None:
+    gateway.scenario(hanging(route))
+    told = ask(gateway, route)
+    assert told.response["incomplete_details"] == {"reason": "time_limit"}
+    assert statuses(told) == [("function_call", "completed"), ("function_call", "incomplete")]
+    assert NOT_COMPLETED in goes_on(gateway, route, previous_response_id=told.response["id"])
+
+
+@pytest.mark.parametrize("route", ["anthropic", "openai"])
+def test_behind_a_whole_call(gateway: Gateway, route: str) -> None:
+    """Nothing is cut: the answer itself tells the output."""
+    answer = says(route, calls=CALLS[:1])
+    end = answer.body.rindex(
+        b"event: message_delta" if route == "anthropic" else b"event: response.completed"
+    )
+    gateway.scenario(replace(answer, pieces=[answer.body[:end]], ending="hang"))
+    told = ask(gateway, route)
+    assert told.response["incomplete_details"] == {"reason": "time_limit"}
+    assert statuses(told) == [("function_call", "completed"), ("function_call_output", "completed")]
+    assert told.output[-1]["output"] == NOT_COMPLETED
+    assert NOT_COMPLETED in goes_on(gateway, route, previous_response_id=told.response["id"])
+
+
+@pytest.mark.parametrize("route", ["anthropic", "openai"])
+def test_by_a_client_that_leaves(gateway: Gateway, route: str) -> None:
+    gateway.scenario(hanging(route))
+    body = {"model": MODELS[route], "input": "go", "tools": HOSTED, "stream": True}
+    with gateway.http.stream("POST", f"{gateway.base_url}/v1/responses", json=body) as reply:
+        lines = (line for line in reply.iter_lines() if line.startswith("data: "))
+        events = (json.loads(line.removeprefix("data: ")) for line in lines)
+        response_id = next(events)["response"]["id"]
+        added = (event for event in events if event["type"] == "response.output_item.added")
+        assert [next(added)["item"]["type"] for _ in range(4)][-2:] == ["function_call"] * 2
+    until = time.monotonic() + 5
+    while gateway.get(f"/responses/{response_id}").status_code != 200:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    stored = gateway.get(f"/responses/{response_id}").json()
+    assert stored["incomplete_details"] == {"reason": "client_disconnected"}
+    assert NOT_COMPLETED in goes_on(gateway, route, previous_response_id=response_id)
