@@ -39,7 +39,7 @@ def test_every_cut_is_closed_legally(gateway: Gateway, error: ApiError | None) -
     for events in streams(gateway):
         queued = {**events[0]["response"], "background": True}
         for cut in range(len(events)):
-            unfinished = Unfinished(queued)
+            unfinished = Unfinished(queued, "summary")
             for event in copy.deepcopy(events[:cut]):
                 unfinished.see(event)
             whole = copy.deepcopy(events[:cut]) + unfinished.close(error)

@@ -12,7 +12,8 @@ from openresponses.http.idempotency import LEASE, Idempotent
 from openresponses.protocol.errors import ApiError
 from openresponses.store.sqlite import SQLiteStore
 
-from ..support.gateway import Gateway
+from ..support import grammar
+from ..support.gateway import Gateway, Server, environment
 from ..support.provider import Answer
 from ..support.speech import MODELS, says
 
@@ -44,6 +45,29 @@ def test_the_second_request_gets_the_first_response(gateway: Gateway, first: boo
         kinds = [event["type"] for event in two.events]
         assert kinds[0] == "response.created" and kinds[-1] == "response.completed"
         assert "response.function_call_arguments.delta" in kinds
+
+
+def thoughts(stream: bytes) -> set[str]:
+    """The names of the events that tell them."""
+    return {event["type"] for event in grammar.parse(stream) if "reasoning" in event["type"]}
+
+
+@pytest.mark.parametrize("form", ["summary", "openai", "spec"])
+def test_raw_thoughts_are_told_again_under_the_same_names(gateway: Gateway, form: str) -> None:
+    """The names of their events are a setting; what a client could read the first time, it can the second time."""
+    scenario = gateway.scenario(says("ollama", "Hello", reasoning="let me think"))
+    body = {"model": MODELS["ollama"], "input": "hi", "stream": True}
+    server = Server(environment(gateway.provider.url), reasoning_events=form).start()
+    try:
+        one, two = (
+            gateway.http.post(f"{server.url}/v1/responses", json=body, headers=keyed("thoughts"))
+            for _ in range(2)
+        )
+    finally:
+        server.stop()
+    assert len(scenario.requests) == 1
+    assert two.headers["x-openresponses-replayed"] == "true"
+    assert thoughts(one.content) == thoughts(two.content) != set()
 
 
 def test_another_body_is_refused(gateway: Gateway) -> None:

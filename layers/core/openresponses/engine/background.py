@@ -160,7 +160,7 @@ class Background:
     async def _end(self, tenant: str, record: StoredResponse, lease: Lease, error: ApiError | None) -> None:
         """Ends a response in its run's place: failed with `error`, or cancelled."""
         for _ in range(ATTEMPTS):
-            unfinished = Unfinished(record.response)
+            unfinished = Unfinished(record.response, self._services.settings.reasoning_events)
             first = 0
             while batches := await self._jobs.events(tenant, record.id, first):
                 for batch in batches:

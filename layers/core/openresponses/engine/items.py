@@ -13,6 +13,7 @@ import orjson
 from ..adapters.base import ToolCallStarted
 from ..protocol.ids import item_id
 from ..protocol.state import seal
+from ..protocol.texts import CALLS, PARTS, RAW_REASONING
 from .hosted_texts import HostedTexts
 
 if TYPE_CHECKING:
@@ -127,9 +128,6 @@ class MessageBuilder(ItemBuilder):
         return {**item, "phase": self.phase} if self.phase else item
 
 
-RAW_EVENTS = {"openai": "response.reasoning_text", "spec": "response.reasoning"}
-
-
 class ReasoningBuilder(ItemBuilder):
     """Reasoning: summary parts, raw thoughts, provider state.
 
@@ -149,13 +147,13 @@ class ReasoningBuilder(ItemBuilder):
         self.added({"id": self.id, "type": "reasoning", "status": "in_progress", "summary": []})
 
     def text(self, text: str, raw: bool) -> None:
-        raw = raw and self.out.reasoning_events in RAW_EVENTS
+        raw = raw and self.out.reasoning_events in RAW_REASONING
         if self._pieces is None or raw != self._raw:
             self._open_part(raw)
         assert self._pieces is not None
         self._pieces.append(text)
-        kind = RAW_EVENTS[self.out.reasoning_events] if raw else "response.reasoning_summary_text"
-        self.out.emit(f"{kind}.delta", **self.place, delta=text)
+        told = RAW_REASONING[self.out.reasoning_events] if raw else PARTS["summary_text"]
+        self.out.emit(told.delta, **self.place, delta=text)
 
     def set_state(self, provider: str, payload: Json | str) -> None:
         self._state = seal(provider, payload)
@@ -183,7 +181,7 @@ class ReasoningBuilder(ItemBuilder):
         text = "".join(self._pieces)
         self._pieces = None
         if self._raw:
-            self.out.emit(f"{RAW_EVENTS[self.out.reasoning_events]}.done", **self.place, text=text)
+            self.out.emit(RAW_REASONING[self.out.reasoning_events].done, **self.place, text=text)
             part = {"type": "reasoning_text", "text": text}
             self._content.append(part)
             self.out.emit("response.content_part.done", **self.place, part=part)
@@ -203,12 +201,8 @@ class ReasoningBuilder(ItemBuilder):
         self.out.done(self.index, item)
 
 
-# Kind of call -> its item, the field of its text, its events.
-CALL_FORMS = {
-    "function": ("function_call", "arguments", "response.function_call_arguments"),
-    "custom": ("custom_tool_call", "input", "response.custom_tool_call_input"),
-    "search": ("tool_search_call", "arguments", ""),
-}
+# Kind of call → the type of its item.
+CALL_ITEMS = {"function": "function_call", "custom": "custom_tool_call", "search": "tool_search_call"}
 
 
 class AnyCallBuilder(ItemBuilder):
@@ -233,32 +227,32 @@ class CallBuilder(AnyCallBuilder):
     __slots__ = ("call_id",)
 
     def __init__(self, out: Assembler, call: ToolCallStarted, call_id: str) -> None:
-        super().__init__(out, CALL_FORMS[call.kind][0], call)
+        super().__init__(out, CALL_ITEMS[call.kind], call)
         self.call_id = call_id
         self.added(self._item("in_progress", ""))
 
     def text(self, text: str) -> None:
         if text:
             self._pieces.append(text)
-            self.out.emit(f"{CALL_FORMS[self.call.kind][2]}.delta", **self.place, delta=text)
+            self.out.emit(CALLS[CALL_ITEMS[self.call.kind]].delta, **self.place, delta=text)
 
     def close(self, status: str) -> None:
         if not self._pieces and self.call.kind == "function" and status == "completed":
             self.text("{}")
         text = self.arguments
-        _, field, event = CALL_FORMS[self.call.kind]
-        self.out.emit(f"{event}.done", **self.place, **{field: text})
+        written = CALLS[CALL_ITEMS[self.call.kind]]
+        self.out.emit(written.done, **self.place, **{written.field: text})
         self.out.done(self.index, self._item(status, text))
 
     def _item(self, status: str, text: str) -> Json:
-        kind, field, _ = CALL_FORMS[self.call.kind]
+        kind = CALL_ITEMS[self.call.kind]
         item = {
             "id": self.id,
             "type": kind,
             "status": status,
             "call_id": self.call_id,
             "name": self.call.name,
-            field: text,
+            CALLS[kind].field: text,
         }
         more = {"namespace": self.call.namespace, "caller": self.call.caller}
         return item | {name: value for name, value in more.items() if value}
@@ -276,7 +270,7 @@ class SearchBuilder(CallBuilder):
         self.out.done(self.index, self._item(status, self.arguments))
 
     def _item(self, status: str, text: str) -> Json:
-        item = {"id": self.id, "type": CALL_FORMS["search"][0], "status": status, "call_id": self.call_id}
+        item = {"id": self.id, "type": CALL_ITEMS["search"], "status": status, "call_id": self.call_id}
         return {**item, "execution": "client", "arguments": _object(text)}
 
 

@@ -5,32 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ..protocol.texts import CALLS, text_of_part
+
 Json = dict[str, Any]
 Event = dict[str, Any]
 
-# Part -> its field of text, and the events that tell it.
-PARTS = {
-    "output_text": ("text", "response.output_text"),
-    "refusal": ("refusal", "response.refusal"),
-    "reasoning_text": ("text", "response.reasoning"),
-    "summary_text": ("text", "response.reasoning_summary_text"),
-}
-CALLS = {
-    "function_call": ("arguments", "response.function_call_arguments"),
-    "custom_tool_call": ("input", "response.custom_tool_call_input"),
-    "mcp_call": ("arguments", "response.mcp_call_arguments"),
-}
 
-
-def replay(response: Json) -> list[Event]:
-    """The events of `response`, numbered, the terminal one last."""
+def replay(response: Json, reasoning_events: str) -> list[Event]:
+    """The events of `response`, numbered, the terminal one last. `reasoning_events` is the setting."""
     return [
         {"type": event.pop("type"), "sequence_number": number, **event}
-        for number, event in enumerate(_events(response))
+        for number, event in enumerate(_events(response, reasoning_events))
     ]
 
 
-def _events(response: Json) -> Iterator[Event]:
+def _events(response: Json, reasoning_events: str) -> Iterator[Event]:
     begun = {
         **response,
         "output": [],
@@ -42,13 +31,13 @@ def _events(response: Json) -> Iterator[Event]:
     yield {"type": "response.created", "response": {**begun, "status": "queued"}}
     yield {"type": "response.in_progress", "response": {**begun, "status": "in_progress"}}
     for index, item in enumerate(response["output"]):
-        yield from _item(index, item)
+        yield from _item(index, item, reasoning_events)
     if response["status"] == "failed":
         yield {"type": "error", "error": {"param": None, **response["error"]}}
     yield {"type": f"response.{response['status']}", "response": response}
 
 
-def _item(index: int, item: Json) -> Iterator[Event]:
+def _item(index: int, item: Json, reasoning_events: str) -> Iterator[Event]:
     empty: Json = {name: [] for name in ("content", "summary") if name in item}
     empty |= {name: "" for name in ("arguments", "input") if isinstance(item.get(name), str)}
     bare = {key: value for key, value in item.items() if key != "encrypted_content"}
@@ -61,7 +50,7 @@ def _item(index: int, item: Json) -> Iterator[Event]:
     if item["type"] in ("message", "reasoning"):
         for name, counter in (("content", "content_index"), ("summary", "summary_index")):
             for number, part in enumerate(item.get(name) or ()):
-                yield from _part({**place, counter: number}, part)
+                yield from _part({**place, counter: number}, part, reasoning_events)
     elif item["type"] in CALLS:
         field, event = CALLS[item["type"]]
         if item[field]:
@@ -70,8 +59,8 @@ def _item(index: int, item: Json) -> Iterator[Event]:
     yield {"type": "response.output_item.done", "output_index": index, "item": item}
 
 
-def _part(place: Json, part: Json) -> Iterator[Event]:
-    field, event = PARTS[part["type"]]
+def _part(place: Json, part: Json, reasoning_events: str) -> Iterator[Event]:
+    field, event = text_of_part(part["type"], reasoning_events)
     family = "reasoning_summary_part" if "summary_index" in place else "content_part"
     text = part[field]
     logprobs = {"logprobs": part.get("logprobs", [])} if part["type"] == "output_text" else {}

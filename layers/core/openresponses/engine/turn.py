@@ -238,7 +238,7 @@ class ResponseTurn:
         self.response |= {**end, "output": shown}
         await self._persist()
         await self._conclude()
-        return replay(self.response)
+        return replay(self.response, self._services.settings.reasoning_events)
 
     def _apply(self, deltas: list[Delta]) -> None:
         """Makes events of what the middlewares leave of the deltas. Raises what they raise."""

@@ -9,25 +9,17 @@ from __future__ import annotations
 from typing import Any
 
 from ..protocol.errors import ApiError
+from ..protocol.texts import CALLS, PARTS, RAW_REASONING, Text, text_of_part
 
 Json = dict[str, Any]
 Event = dict[str, Any]
 
-# Type of a delta event → its done event, and the field of that and of the item or part which has the whole text.
-TEXTS = {
-    "response.output_text.delta": ("response.output_text.done", "text"),
-    "response.refusal.delta": ("response.refusal.done", "refusal"),
-    "response.reasoning_summary_text.delta": ("response.reasoning_summary_text.done", "text"),
-    "response.reasoning_text.delta": ("response.reasoning_text.done", "text"),
-    "response.reasoning.delta": ("response.reasoning.done", "text"),
-    "response.function_call_arguments.delta": ("response.function_call_arguments.done", "arguments"),
-    "response.custom_tool_call_input.delta": ("response.custom_tool_call_input.done", "input"),
-    "response.mcp_call_arguments.delta": ("response.mcp_call_arguments.done", "arguments"),
-    "response.code_interpreter_call_code.delta": ("response.code_interpreter_call_code.done", "code"),
-}
-TEXT_DONES = dict(TEXTS.values())
+CODE = Text("code", "response.code_interpreter_call_code")
+# Type of a delta event → the text that it is a piece of.
+TEXTS = {text.delta: text for text in (*PARTS.values(), *RAW_REASONING.values(), *CALLS.values(), CODE)}
+TEXT_DONES = {text.done: text.field for text in TEXTS.values()}
 # Type of a part's first event → its last one, the array of the item it stands in, and its place there.
-PARTS = {
+PART_EVENTS = {
     "response.content_part.added": ("response.content_part.done", "content", "content_index"),
     "response.reasoning_summary_part.added": (
         "response.reasoning_summary_part.done",
@@ -35,27 +27,19 @@ PARTS = {
         "summary_index",
     ),
 }
-PART_DONES = {done: array for done, array, _ in PARTS.values()}
-# Type of a part → how it is told that it has no text.
-EMPTY_TEXT_DONES = {
-    "output_text": "response.output_text.done",
-    "refusal": "response.refusal.done",
-    "summary_text": "response.reasoning_summary_text.done",
-}
+PART_DONES = {done: array for done, array, _ in PART_EVENTS.values()}
 # Calls whose text is told although there is none.
-CALL_TEXTS = {
-    "function_call": "response.function_call_arguments.delta",
-    "custom_tool_call": "response.custom_tool_call_input.delta",
-}
+OWN_CALLS = ("function_call", "custom_tool_call")
 
 
 class OpenItem:
     """An item between its added and its done event, with at most one open part and one open text."""
 
-    def __init__(self, item: Json) -> None:
+    def __init__(self, item: Json, reasoning_events: str) -> None:
         self.item = {**item}
         self.part: Event | None = None  # the added event of the open part
-        self.kind = CALL_TEXTS.get(item["type"])  # the open text's delta events
+        self.text = CALLS[item["type"]] if item["type"] in OWN_CALLS else None  # the open one
+        self._reasoning_events = reasoning_events
         self.pieces: list[str] = []
         self.told = False  # whether the whole text was told
         self.annotations: list[Json] = []
@@ -63,20 +47,21 @@ class OpenItem:
     def see(self, event: Event) -> None:
         kind = event["type"]
         if kind in TEXTS:
-            self.kind = kind
+            self.text = TEXTS[kind]
             self.pieces.append(event["delta"])
         elif kind in TEXT_DONES:
             self.told = True
             if self.part is None:
                 field = TEXT_DONES[kind]
                 self.item[field] = event[field]
-        elif kind in PARTS:
-            self.part, self.kind, self.told = event, None, False
+        elif kind in PART_EVENTS:
+            self.part, self.told = event, False
+            self.text = text_of_part(event["part"]["type"], self._reasoning_events)
             self.pieces, self.annotations = [], []
         elif kind in PART_DONES:
             array = PART_DONES[kind]
             self.item[array] = [*self.item.get(array, ()), event["part"]]
-            self.part = self.kind = None
+            self.part = self.text = None
         elif kind == "response.output_text.annotation.added":
             self.annotations.append(event["annotation"])
 
@@ -84,36 +69,32 @@ class OpenItem:
         """The events that close the item with `status`, without sequence numbers."""
         place = {"item_id": self.item["id"], "output_index": index}
         events = self._part_closing(self.part, place) if self.part else []
-        if not events and self.kind and not self.told:
-            done, field = TEXTS[self.kind]
-            events.append({"type": done, **place, field: "".join(self.pieces)})
+        if not events and self.text and not self.told:
+            events.append({"type": self.text.done, **place, self.text.field: "".join(self.pieces)})
         for event in events:
             self.see(event)
         self.item["status"] = status
         return [*events, {"type": "response.output_item.done", "output_index": index, "item": self.item}]
 
     def _part_closing(self, added: Event, place: Json) -> list[Event]:
-        done, _, position = PARTS[added["type"]]
+        done, _, position = PART_EVENTS[added["type"]]
         place = {**place, position: added[position]}
-        field = "refusal" if added["part"]["type"] == "refusal" else "text"
+        assert self.text is not None
+        field = self.text.field
         part = {**added["part"], field: "".join(self.pieces)}
-        text = {"type": self._text_done(part), **place, field: part[field]}
+        text = {"type": self.text.done, **place, field: part[field]}
         if part["type"] == "output_text":
             part["annotations"] = self.annotations
             text["logprobs"] = part["logprobs"]
         whole = {"type": done, **place, "part": part}
         return [whole] if self.told else [text, whole]
 
-    def _text_done(self, part: Json) -> str:
-        if self.kind:
-            return TEXTS[self.kind][0]
-        return EMPTY_TEXT_DONES.get(part["type"], "response.reasoning_text.done")
-
 
 class Unfinished:
-    """Folds the events of `response`, the queued one, as they are stored."""
+    """Folds the events of `response`, the queued one, as they are stored. `reasoning_events` is the setting."""
 
-    def __init__(self, response: Json) -> None:
+    def __init__(self, response: Json, reasoning_events: str) -> None:
+        self._reasoning_events = reasoning_events
         self.response = {**response, "output": []}
         self.sequence = 0  # of the next event
         self._done: dict[int, Json] = {}
@@ -123,7 +104,7 @@ class Unfinished:
         self.sequence = event["sequence_number"] + 1
         kind, index = event["type"], event.get("output_index")
         if kind == "response.output_item.added":
-            self._open[event["output_index"]] = OpenItem(event["item"])
+            self._open[event["output_index"]] = OpenItem(event["item"], self._reasoning_events)
         elif kind == "response.output_item.done":
             self._open.pop(event["output_index"], None)
             self._done[event["output_index"]] = event["item"]

@@ -123,10 +123,11 @@ class Idempotent:
             log.warning("idempotency key not settled: %s", error)
 
 
-def replayed(response: Json, *, streaming: bool) -> Response:
-    """The response of an earlier request, told again in the form that is asked for now."""
+def replayed(response: Json, *, streaming: bool, reasoning_events: str) -> Response:
+    """The response of an earlier request, told again in the form that is asked for now. `reasoning_events` is the
+    setting."""
     headers = {"x-openresponses-replayed": "true"}
     if not streaming:
         return JsonResponse(response, headers=headers)
-    data = encode(replay(response)) + DONE
+    data = encode(replay(response, reasoning_events)) + DONE
     return Response(data, headers=headers, media_type="text/event-stream; charset=utf-8")

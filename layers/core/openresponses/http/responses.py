@@ -92,7 +92,11 @@ class ResponseRoutes:
         if body.get("background"):
             return await self._background.again(request, tenant, body, record)
         output = [visible(item, body.get("include", ())) for item in record.response["output"]]
-        return replayed({**record.response, "output": output}, streaming=body.get("stream", False))
+        return replayed(
+            {**record.response, "output": output},
+            streaming=body.get("stream", False),
+            reasoning_events=self._gateway.settings.reasoning_events,
+        )
 
     async def websocket(self, websocket: WebSocket) -> None:
         from .websocket import Connection, check_origin
