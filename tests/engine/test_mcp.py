@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..support.mcp_server import PNG, TOKEN, McpServers
 from ..support.provider import Provider, Received, Scenario
 from ..support.sockets import Socket
 from ..support.speech import MODELS, says
+from ..support.waiting import wait_for
 
 Json = dict[str, Any]
 ROUTES = sorted(MODELS)
@@ -92,13 +93,6 @@ def mcp(servers: McpServers, path: str = "/mcp", label: str = "math", **options:
 
 def sent(request: Received) -> str:
     return request.body.decode()
-
-
-def wait_for(come: Callable[[], Any]) -> None:
-    until = time.monotonic() + 10
-    while not come():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def body(route: str, *tools: Json, **fields: Any) -> Json:
@@ -362,9 +356,7 @@ def test_a_client_that_leaves_ends_the_calls(gateway: Gateway, servers: McpServe
         for line in lines:
             if "mcp_call_arguments.done" in line:
                 break
-        until = time.monotonic() + 10
-        while not servers.called and time.monotonic() < until:
-            time.sleep(0.01)
+        wait_for(lambda: servers.called)
     assert servers.cancelled.wait(10)
     del lines
 

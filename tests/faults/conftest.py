@@ -15,10 +15,11 @@ import pytest
 from ..support.client import Client
 from ..support.gateway import Server
 from ..support.provider import Answer, Provider
+from ..support.waiting import wait_for
 from .fault import Fault
 from .frames import MAX_FRAME_BYTES
 from .outcomes import RETRIES
-from .runner import LONGEST, Asker, Board, Seen, all_closed, at_once, wait_for
+from .runner import LONGEST, Asker, Board, Seen, all_closed, at_once
 from .wire import DIALECTS, Dialect
 
 Json = dict[str, Any]

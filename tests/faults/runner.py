@@ -15,6 +15,7 @@ from ..support import grammar
 from ..support.client import Client
 from ..support.provider import Answer, Provider, Received
 from ..support.sockets import Socket
+from ..support.waiting import wait_for
 from .outcomes import Told
 from .wire import TEXT, asked_model
 
@@ -136,13 +137,6 @@ def at_once(jobs: Iterable[Callable[[], Seen]], threads: int = AT_ONCE) -> list[
         return [done.result() for done in [pool.submit(job) for job in jobs]]
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 5.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.01)
-
-
-def all_closed(provider: Provider, seconds: float = 5.0) -> None:
+def all_closed(provider: Provider, seconds: float = 20.0) -> None:
     """Every connection to the provider is closed: it closes those it is done with, the gateway must close the rest."""
     wait_for(lambda: not provider.connections, "the gateway holds a connection that it does not use", seconds)

@@ -16,8 +16,9 @@ import pytest
 from websockets.asyncio.client import connect
 
 from ..support.provider import Answer, Received, reset
+from ..support.waiting import wait_for
 from .conftest import Matrix, has_at_most, tasks_of
-from .runner import all_closed, wait_for
+from .runner import all_closed
 from .wire import DIALECTS, Dialect, chunk, head_of
 
 WITHIN = 1.0  # seconds

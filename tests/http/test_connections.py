@@ -14,6 +14,7 @@ import pytest
 from ..support.gateway import Gateway, Server, environment
 from ..support.provider import SSE, Answer, Provider
 from ..support.speech import MODELS, says
+from ..support.waiting import wait_for
 
 MODEL = MODELS["anthropic"]
 MB = 1 << 20
@@ -56,10 +57,7 @@ def test_a_slow_reader_holds_up_the_provider_not_the_memory(gateway: Gateway) ->
             time.sleep(0.3)
             next(reading)
         assert MB < torrent.given < BETWEEN
-    end = time.monotonic() + 3
-    while not scenario.requests[0].left:
-        assert time.monotonic() < end, "the provider call outlives its reader"
-        time.sleep(0.01)
+    wait_for(lambda: scenario.requests[0].left, "the provider call outlives its reader")
 
 
 @pytest.fixture(scope="module")

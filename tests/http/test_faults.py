@@ -19,6 +19,7 @@ import pytest
 from ..support.gateway import Gateway, Server, environment
 from ..support.provider import SSE, Answer, Provider
 from ..support.speech import MODELS, says
+from ..support.waiting import wait_for
 
 Json = dict[str, Any]
 
@@ -240,13 +241,6 @@ def test_a_vanished_client_stops_the_provider_call(gateway: Gateway, stream: boo
     seconds = (scenario.requests[0].left or 0.0) - left_at
     assert seconds < 1.0
     assert seconds < SCALED["idle_timeout"], "it was the time limit, not the client"
-
-
-def wait_for(condition: Any, seconds: float = 3.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -26,11 +26,12 @@ from ..support.gateway import environment
 from ..support.provider import SSE, Answer, Provider, Received
 from ..support.sockets import Socket
 from ..support.speech import MODELS, says
+from ..support.waiting import wait_for
 from ..test_cli import Process, command, environ
 
 Json = dict[str, Any]
 
-DRAIN = 0.8  # seconds
+DRAIN = 1.2  # seconds
 TEXT = "Hello there"
 BEGUN = b"\n\n".join(says("anthropic", TEXT).body.split(b"\n\n")[:4]) + b"\n\n"
 STOPPED = {"reason": "server_stopped"}
@@ -148,10 +149,3 @@ def is_refused(url: str) -> bool:
     except ConnectionRefusedError:
         return True
     return False
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 5.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)

@@ -17,6 +17,7 @@ from scripts import stand_in
 from tests.support.deployment import Deployment
 from tests.support.issuer import AUDIENCE, Issuer
 from tests.support.lambda_function import rest_event
+from tests.support.waiting import wait_for
 
 ARN = "arn:aws:execute-api:eu-west-1:123456789012:abc123/live"
 
@@ -177,9 +178,7 @@ def test_the_day_of_the_last_use(deployment: Deployment, authorizer: Authorizer)
     key = deployment.keys.create("used", limits={"requests_per_minute": 60})
     assert used_on(deployment, "used") is None
     assert "answer" in authorizer.key(key)
-    deadline = time.monotonic() + 5
-    while used_on(deployment, "used") is None and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for(lambda: used_on(deployment, "used"))
     assert used_on(deployment, "used") == time.strftime("%Y-%m-%d", time.gmtime())
     (known,) = deployment.keys.list("used")
     assert known.limits == {"requests_per_minute": 60}

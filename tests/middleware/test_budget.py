@@ -17,6 +17,7 @@ from ..background.asking import cancel, create, poll
 from ..support.client import Client
 from ..support.provider import Answer, Provider
 from ..support.speech import MODELS, USAGE, says
+from ..support.waiting import wait_for
 from .conftest import NewTenant, Tenant
 from .own import ENDS
 
@@ -157,9 +158,7 @@ def test_a_client_that_leaves_is_counted(tenant: NewTenant, provider: Provider) 
         while "output_text.delta" not in next(lines):
             pass
         assert left.counters("day")["tokens"] > 1000, "reserved"
-    until = time.monotonic() + 10
-    while not ends(left) and time.monotonic() < until:
-        time.sleep(0.02)
+    wait_for(lambda: ends(left))
     ((status, usage),) = ends(left)
     assert status == "incomplete" and usage
     assert left.counters("day")["tokens"] == usage["total_tokens"]
@@ -181,9 +180,7 @@ def test_background_responses(tenant: NewTenant, provider: Provider) -> None:
         queued = create(client, model=MODELS["anthropic"], input="hi")
         refused = summed.ask()
         assert (refused.status, refused.error["code"]) == (429, "rate_limit_exceeded"), "its lease is taken"
-        until = time.monotonic() + 5
-        while plain.counters("day")["tokens"] < 1000 and time.monotonic() < until:
-            time.sleep(0.02)
+        wait_for(lambda: plain.counters("day")["tokens"] >= 1000)
         cancelled = cancel(client, queued["id"])
         assert cancelled["status"] == "cancelled" and cancelled["usage"]
         assert plain.counters("day")["tokens"] == EACH["tokens"] + cancelled["usage"]["total_tokens"]

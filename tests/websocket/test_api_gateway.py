@@ -21,6 +21,7 @@ from ..support.moto_server import moto_server
 from ..support.provider import SSE, Answer, Provider
 from ..support.sockets import Socket
 from ..support.speech import MODELS, says
+from ..support.waiting import wait_for
 from ..support.websocket_api import WebSocketApi, load
 
 Json = dict[str, Any]
@@ -81,13 +82,6 @@ def socket(api: WebSocketApi, headers: dict[str, str], provider: Provider) -> It
     provider.play()
     with Socket(api.url, headers) as opened:
         yield opened
-
-
-def wait_for(condition: Any, seconds: float = 5) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.02)
 
 
 # --------------------------------------------------------------------------- the cases of the official suite
