@@ -98,7 +98,7 @@ def test_what_is_open_comes_to_its_end(
         told = {name: pool.submit(ask) for name, ask in asked.items()}
         wait_for(lambda: len(scenario.requests) == len(asked) + 2)
         server.process.send_signal(signal.SIGTERM)
-        wait_for(lambda: is_refused(server.url), DRAIN)
+        wait_for(lambda: is_refused(server.url), seconds=DRAIN)
         frames = connection.answer(5)
         ended = {name: future.result(10) for name, future in told.items()}
     assert server.process.wait(5) in (0, -signal.SIGTERM)
