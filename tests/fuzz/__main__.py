@@ -2,6 +2,7 @@
 
 make fuzz                                   100,000 of each
 make fuzz ARGS="--requests 1000 --streams 0 --seed s"
+make fuzz ARGS="--seed s --start 5000 --requests 1000 --streams 1000"
 make fuzz ARGS="--seed s --only streams:17" one case again, with what was logged
 """
 
@@ -28,6 +29,7 @@ def main() -> int:
     parser.add_argument(
         "--seed", default=f"{datetime.now(UTC):%Y%m%d-%H%M%S}", help="what the cases are made from"
     )
+    parser.add_argument("--start", type=int, default=0, help="the first case's number: a long run in pieces")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many processes")
     parser.add_argument("--only", metavar="KIND:NUMBER", help="one case")
     asked = parser.parse_args()
@@ -38,15 +40,16 @@ def main() -> int:
     failed = False
     for kind, count in (("requests", asked.requests), ("streams", asked.streams)):
         begun = time.monotonic()
-        outcome = spread(kind, asked.seed, count, asked.jobs) if count else Outcome()
+        outcome = spread(kind, asked.seed, asked.start, count, asked.jobs) if count else Outcome()
         failed |= bool(report(kind, asked.seed, outcome, time.monotonic() - begun))
     return int(failed)
 
 
-def spread(kind: str, seed: str, count: int, jobs: int) -> Outcome:
-    """Plays the cases in several processes."""
+def spread(kind: str, seed: str, first: int, count: int, jobs: int) -> Outcome:
+    """Plays `count` cases, the `first` one onwards, in several processes."""
     total = Outcome(statuses=Counter())
-    batches = [range(start, min(start + BATCH, count)) for start in range(0, count, BATCH)]
+    end = first + count
+    batches = [range(start, min(start + BATCH, end)) for start in range(first, end, BATCH)]
     with ProcessPoolExecutor(jobs, initializer=quiet) as pool:
         for outcome in pool.map(run, [kind] * len(batches), [seed] * len(batches), batches):
             total.played += outcome.played

@@ -43,8 +43,16 @@ class Client:
         self.base_url = base_url
         self.http = http
 
-    def ask(self, body: Json, *, stream: bool = False, headers: dict[str, str] | None = None) -> Told:
-        """One turn, its answer checked in form."""
+    def ask(
+        self,
+        body: Json,
+        *,
+        stream: bool = False,
+        headers: dict[str, str] | None = None,
+        any_kinds: bool = False,
+    ) -> Told:
+        """One turn, its answer checked in form. `any_kinds`: the provider may make up kinds of items, which are told as
+        they come."""
         reply = self.http.post(
             f"{self.base_url}/v1/responses", json={**body, "stream": stream}, headers=headers
         )
@@ -54,11 +62,12 @@ class Client:
         if not stream:
             assert reply.headers["content-type"].startswith("application/json")
             response = reply.json()
-            grammar.check_end(response)
+            (grammar.check_any_end if any_kinds else grammar.check_end)(response)
             return Told(200, reply.headers, response)
         assert reply.headers["content-type"].startswith("text/event-stream")
         events = grammar.parse(reply.content)
-        return Told(200, reply.headers, grammar.check_stream(events), events=events)
+        check = grammar.check_any_stream if any_kinds else grammar.check_stream
+        return Told(200, reply.headers, check(events), events=events)
 
     def get(self, path: str) -> httpx.Response:
         return self.http.get(f"{self.base_url}/v1{path}")

@@ -66,6 +66,10 @@ ANNOTATIONS: dict[str, Json] = {
     "file_path": shape(file_id=STRING, index=INTEGER),
 }
 
+# Those of the specification.
+OWN_ITEMS = frozenset({"message", "function_call", "function_call_output", "reasoning", "compaction"})
+OWN_ANNOTATIONS = frozenset({"url_citation"})
+
 # Tools as a response echoes them: what the client sent, so only the kind is known.
 TOOLS: dict[str, Json] = {
     kind: shape()
@@ -235,6 +239,18 @@ def check(name: str, value: Any) -> None:
 
 def check_response(response: Json) -> None:
     check("ResponseResource", response)
+
+
+def has_new_kinds(response: Json) -> bool:
+    """Whether it holds items or annotations of kinds that nobody knows: OpenAI's are told as they come."""
+    for item in response.get("output", ()):
+        if item["type"] not in OWN_ITEMS and item["type"] not in ITEMS:
+            return True
+        parts = item.get("content") if item["type"] == "message" else ()
+        told = (annotation["type"] for part in parts or () for annotation in part.get("annotations", ()))
+        if any(kind not in OWN_ANNOTATIONS and kind not in ANNOTATIONS for kind in told):
+            return True
+    return False
 
 
 def check_item(item: Json) -> None:

@@ -450,7 +450,10 @@ class _Calls:
 
     def end(self) -> Iterator[Delta]:
         for call in self._all:
-            if call.name == self._answer_tool:
+            if call.name is None:
+                if call.waiting:
+                    yield unreadable("a call of a tool without a name")
+            elif call.name == self._answer_tool:
                 yield ItemEnd()
-            elif call.name is not None:
+            else:
                 yield from self._reader.end(call.key)

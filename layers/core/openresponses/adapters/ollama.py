@@ -216,6 +216,7 @@ class OllamaReader:
             self._started
             and message
             and not data.get("done")
+            and not data.get("error")
             and not self._thinking
             and "logprobs" not in data
             and (self._tags is None or self._tags.done)
@@ -267,7 +268,7 @@ class OllamaReader:
     def _call(self, call: Json) -> Iterator[Delta]:
         function = call.get("function") or {}
         key, self._call_count = self._call_count, self._call_count + 1
-        yield self._calls.start(key, function.get("name", ""), call.get("id"))
+        yield self._calls.start(key, function.get("name") or "", call.get("id"))
         arguments = function.get("arguments") or {}
         yield from self._calls.arguments(key, arguments if isinstance(arguments, str) else dump(arguments))
         yield from self._calls.end(key)

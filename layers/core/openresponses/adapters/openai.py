@@ -367,6 +367,11 @@ class ResponsesReader:
             yield self._started
             self._started = None
 
+    def _on_end(self, data: Json) -> Iterable[Delta]:
+        """The end by the response's status, where the event says less of it."""
+        status = str(data["response"].get("status"))
+        return TERMINAL.get(status, ResponsesReader._on_completed)(self, data)
+
     def _on_completed(self, data: Json) -> Iterable[Delta]:
         yield from self._last_word(data["response"])
         yield Finished()
@@ -411,6 +416,10 @@ class ResponsesReader:
 
     def _open_item(self, index: int, item: Json) -> Iterator[Delta]:
         kind = item["type"]
+        earlier = self._items.get(index)
+        if earlier is not None and earlier.done:  # a backend that gives several items the same place
+            del self._items[index]
+            self._items[-1 - len(self._items)] = earlier
         self._items[index] = _Item(kind)
         if kind == "message":
             phase = item.get("phase")
@@ -607,7 +616,7 @@ def _read_usage(usage: Json) -> Usage:
 Handler = Callable[[ResponsesReader, Json], Iterable[Delta]]
 HANDLERS: dict[Any, Handler] = {
     "response.created": ResponsesReader._on_created,
-    "response.completed": ResponsesReader._on_completed,
+    "response.completed": ResponsesReader._on_end,
     "response.incomplete": ResponsesReader._on_incomplete,
     "response.failed": ResponsesReader._on_failed,
     "error": ResponsesReader._on_error,

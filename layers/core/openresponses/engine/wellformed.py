@@ -48,7 +48,12 @@ def _count(value: Any) -> bool:
 
 def _call(call: base.ToolCallStarted) -> bool:
     names = _text_or_none(call.call_id) and _text_or_none(call.namespace)
-    return type(call.name) is str and names and (call.caller is None or type(call.caller) is dict)
+    return (
+        type(call.name) is str
+        and call.name != ""
+        and names
+        and (call.caller is None or type(call.caller) is dict)
+    )
 
 
 def _usage(usage: base.Usage) -> bool:

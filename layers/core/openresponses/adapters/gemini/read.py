@@ -81,7 +81,7 @@ class GeminiReader:
     # ---------------------------------------------------------------- the Reader protocol
 
     def frame(self, event: str, data: Json) -> Iterable[Delta]:
-        if "error" in data:
+        if data.get("error"):
             return [Failed(read_error(data))]
         out: list[Delta] = []
         usage = data.get("usageMetadata")
@@ -238,6 +238,8 @@ class GeminiReader:
             self._begin_call(call, signature, out)
         elif signature:
             self._state = {"on": "previous", "signature": signature}
+        elif self._partial is None and (call.get("args") or call.get("partialArgs")):
+            out.append(Failed(ApiError("provider_invalid_response", "Gemini called a tool without a name.")))
         if self._partial:
             for piece in call.get("partialArgs") or ():
                 place(self._partial[2], piece)
