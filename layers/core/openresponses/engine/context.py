@@ -117,6 +117,11 @@ def visible(item: Json, include: Collection[str]) -> Json:
     return {key: value for key, value in item.items() if key != "encrypted_content"}
 
 
+def visible_response(response: Json, include: Collection[str]) -> Json:
+    """A stored response as a client sees it, item by item."""
+    return {**response, "output": [visible(item, include) for item in response["output"]]}
+
+
 async def _earlier_items(store: Store, tenant: str, previous: str | None) -> list[Json]:
     if previous is None:
         return []

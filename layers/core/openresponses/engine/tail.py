@@ -18,7 +18,7 @@ from ..store.background import MAX_BATCH_EVENTS
 from ..store.base import StoredResponse, StoreUnavailable
 from .assembler import TERMINAL, Event
 from .background import Background
-from .context import visible
+from .context import visible_response
 from .faults import store_unreachable
 from .services import Services
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE = 0.02  # seconds between two looks for events
 LONGEST_PAUSE = 0.2
 LOOK_EVERY = 1.0  # seconds of silence after which the response is asked whether it is alive
-DEADLINE_MARGIN = 5.0  # seconds before the deadline at which the stream says that it must be resumed
+RESUME_MARGIN = 5.0  # seconds before the deadline at which the stream says that it must be resumed
 UNFINISHED = frozenset({"queued", "in_progress"})
 
 
@@ -88,7 +88,7 @@ class Tail:
                     yield unseen
                 if ended:
                     return
-            if self._deadline is not None and now() > self._deadline - DEADLINE_MARGIN:
+            if self._deadline is not None and now() > self._deadline - RESUME_MARGIN:
                 yield [self._interrupted("time_limit", "This connection has reached its time limit.")]
                 return
             if batches:
@@ -131,9 +131,8 @@ class Tail:
             record = await self._stored()
         except Deleted:
             return self._deleted(end["sequence_number"])
-        include = end.pop("include")
-        output = [visible(item, include) for item in record.response["output"]]
-        return [{**end, "response": {**record.response, "output": output}}]
+        shown = visible_response(record.response, end.pop("include"))
+        return [{**end, "response": shown}]
 
     def _deleted(self, number: int | None = None) -> list[Event]:
         error = ApiError("response_not_found", "The response was deleted while it was streamed.")

@@ -53,8 +53,9 @@ class AboutRoutes:
     async def metrics(self, request: Request) -> Response:
         """For whoever may use the gateway: the figures are those of all tenants together, and name none."""
         gateway = self._gateway
-        assert gateway.metrics and gateway.services
+        assert gateway.metrics
         await gateway.authenticate(request)
+        _ = gateway.services  # which the gauges are read from
         page, content_type = gateway.metrics.page(request.headers.get("accept", ""))
         return Response(page, headers={"content-type": content_type})
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..engine.context import visible
+from ..engine.context import visible_response
 from ..protocol.errors import ApiError
 from ..store.base import StoredResponse
 from .gateway import Gateway
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ..engine.turn import ResponseTurn
 
 Json = dict[str, Any]
-Reply = Callable[[Scope, Receive, Send], Awaitable[None]]
 StartWorker = Callable[[str, str], Awaitable[None]]  # tenant, response id
 
 
@@ -60,7 +59,7 @@ class BackgroundRoutes:
                 self._background = Background(self._gateway.services, self._start_worker)
         return self._background
 
-    def reply(self, request: Request, tenant: str, body: Json, turn: ResponseTurn) -> Reply:
+    def reply(self, request: Request, tenant: str, body: Json, turn: ResponseTurn) -> ASGIApp:
         """The answer to `background: true`: queues the response, then shows it, or its stream."""
 
         async def queue(scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,7 +69,7 @@ class BackgroundRoutes:
                 await error_response(error, turn.headers)(scope, receive, send)
                 return
             headers = turn_headers(turn)
-            shown: Reply = JsonResponse(record.response, headers=headers)
+            shown: ASGIApp = JsonResponse(record.response, headers=headers)
             if body.get("stream"):
                 shown = self._tail(request, tenant, record, -1, headers)
             await shown(scope, receive, send)
@@ -85,8 +84,7 @@ class BackgroundRoutes:
         if body.get("stream"):
             return self._tail(request, tenant, record, -1, headers)
         current = await self.current(tenant, record)
-        shown = [visible(item, body.get("include", ())) for item in current.response["output"]]
-        return JsonResponse({**current.response, "output": shown}, headers=headers)
+        return JsonResponse(visible_response(current.response, body.get("include", ())), headers=headers)
 
     async def current(self, tenant: str, record: StoredResponse) -> StoredResponse:
         """The response as it stands."""

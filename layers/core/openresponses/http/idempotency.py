@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..engine.replay import replay
 from ..protocol.errors import ApiError
@@ -26,7 +26,6 @@ from .sse import DONE, encode
 Json = dict[str, Any]
 log = logging.getLogger(__name__)
 
-Reply = Callable[[Scope, Receive, Send], Awaitable[None]]
 LIFETIME = 24 * 3600  # seconds
 LEASE = 30  # seconds that a running request holds its key without saying so again
 BEAT = LEASE / 3  # between two times that it says so
@@ -71,7 +70,7 @@ class Idempotent:
     def _running(self, response_id: str) -> Claim:
         return Claim(self._digest, response_id, False, int(self._clock()) + LEASE)
 
-    def around(self, reply: Reply, response_id: str) -> Reply:
+    def around(self, reply: ASGIApp, response_id: str) -> ASGIApp:
         """`reply`; afterwards the key stands for its response, or is free again if the reply was an error.
 
         That is settled before the client has the last of it: who asks again at once is answered.

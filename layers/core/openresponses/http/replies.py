@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from ..engine.assembler import TERMINAL
-from ..engine.context import visible
+from ..engine.context import visible_response
 from ..engine.turn import ResponseTurn
 from ..protocol.errors import ApiError
 from ..store.base import StoredResponse
@@ -57,9 +57,7 @@ def included(request: Request) -> list[str]:
 
 def stored_reply(request: Request, record: StoredResponse) -> JsonResponse:
     """A stored response, with what the query's `include` asks for."""
-    include = included(request)
-    output = [visible(item, include) for item in record.response["output"]]
-    return JsonResponse({**record.response, "output": output})
+    return JsonResponse(visible_response(record.response, included(request)))
 
 
 class JsonReply:

@@ -12,9 +12,10 @@ from weakref import WeakSet
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
-from ..engine.context import visible
+from ..engine.context import visible, visible_response
 from ..engine.turn import ResponseTurn
 from ..protocol.errors import ApiError
 from ..protocol.ids import RESPONSE_ID
@@ -50,7 +51,7 @@ class ResponseRoutes:
             Route("/v1/responses/{response_id}/input_items", self.list_input_items, methods=["GET"]),
         ]
 
-    async def create(self, request: Request) -> Any:
+    async def create(self, request: Request) -> ASGIApp:
         gateway = self._gateway
         caller = await gateway.authenticate(request)
         data = await read_body(request, gateway.settings.max_body_bytes)
@@ -66,16 +67,20 @@ class ResponseRoutes:
             deadline=request.scope.get("openresponses.deadline"),
             lifetime=retention.lifetime,
         )
-        reply: Any = StreamReply(turn, gateway.settings.keep_alive_seconds) if streaming else TurnReply(turn)
+        reply: ASGIApp
         if body.get("background"):
             reply = self._background.reply(request, caller.tenant, body, turn)
+        elif streaming:
+            reply = StreamReply(turn, gateway.settings.keep_alive_seconds)
+        else:
+            reply = TurnReply(turn)
         if "idempotency-key" in request.headers:
             return await self._once(request, caller.tenant, data, body, turn, reply)
         return reply
 
     async def _once(
-        self, request: Request, tenant: str, data: bytes, body: Json, turn: ResponseTurn, reply: Any
-    ) -> Any:
+        self, request: Request, tenant: str, data: bytes, body: Json, turn: ResponseTurn, reply: ASGIApp
+    ) -> ASGIApp:
         """`reply` for the first request with this key, the stored response for those after it."""
         from .idempotency import Idempotent, replayed
 
@@ -91,9 +96,8 @@ class ResponseRoutes:
             )
         if body.get("background"):
             return await self._background.again(request, tenant, body, record)
-        output = [visible(item, body.get("include", ())) for item in record.response["output"]]
         return replayed(
-            {**record.response, "output": output},
+            visible_response(record.response, body.get("include", ())),
             streaming=body.get("stream", False),
             reasoning_events=self._gateway.settings.reasoning_events,
         )
