@@ -45,16 +45,9 @@ REQUEST: Json = {
 
 @pytest.fixture(scope="module")
 def server(provider: Provider) -> Iterator[Server]:
-    """One that knows the address of every MCP server: names are not to be looked up on the network of the tests."""
-
-    async def known(host: str, port: int) -> list[str]:
-        return ["1.1.1.1"]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("openresponses.upstream.guard.system_lookup", known)
-        started = Server(environment(provider.url)).start()
-        yield started
-        started.stop()
+    started = Server(environment(provider.url)).start()
+    yield started
+    started.stop()
 
 
 def explained(gateway: Gateway, body: Json) -> Json:
@@ -204,3 +197,24 @@ def test_fields_are_those_of_the_docs(gateway: Gateway, model: str, case: fields
     whole = [row for row in told["fields"] if case.field.startswith(row["path"])]
     assert rows or whole, told["fields"]
     assert ("mapped" if expected == "yes" else expected) in {row["outcome"] for row in rows + whole}
+
+
+@pytest.mark.parametrize("model", ["openai/gpt-5.4", "gemini/gemini-3.5-flash"])
+@pytest.mark.parametrize(
+    "url", ["https://mcp.example.com/mcp", "https://127.0.0.1/mcp", "https://169.254.169.254/mcp"]
+)
+def test_no_name_is_looked_up(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, model: str, url: str
+) -> None:
+    """What an address alone forbids is refused all the same."""
+
+    def asked(*_: Any, **__: Any) -> Any:
+        looked_up.append(_)
+        raise OSError
+
+    looked_up: list[Any] = []
+    monkeypatch.setattr("asyncio.base_events.BaseEventLoop.getaddrinfo", asked)
+    tool = {"type": "mcp", "server_label": "a", "server_url": url}
+    told = explained(gateway, {"model": model, "input": "Hi", "tools": [tool]})
+    assert looked_up == []
+    assert (told["error"] or {}).get("param") == ("tools[0].server_url" if "169" in url else None)

@@ -15,9 +15,10 @@ import pytest
 
 from ..support import valid
 from ..support.client import Told
-from ..support.gateway import Gateway, Server, environment
+from ..support.gateway import Gateway, Server, environment, with_bedrock
 from ..support.provider import Answer, Provider
-from ..support.speech import MODELS, says
+from ..support.speech import WITH_BEDROCK as MODELS
+from ..support.speech import message, says
 
 Json = dict[str, Any]
 ROUTES = sorted(MODELS)
@@ -31,6 +32,10 @@ ENDS = {
     "gemini": (b'"STOP"', b'"MAX_TOKENS"'),
     "ollama": (b'"done_reason": "stop"', b'"done_reason": "length"'),
     "chat": (b'"finish_reason": "tool_calls"', b'"finish_reason": "length"'),
+    "bedrock": (
+        message("messageStop", {"stopReason": "tool_use"}),
+        message("messageStop", {"stopReason": "max_tokens"}),
+    ),
     "openai": (
         b'"response.completed", "response": {"id": "resp_up", "object": "response", "created_at": 1, '
         b'"status": "completed", "error": null, "incomplete_details": null',
@@ -44,9 +49,11 @@ ENDS = {
 def server(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     config = Path(tmp_path_factory.mktemp("config")) / "config.toml"
     config.write_text('[[tool]]\nname = "add"\npython = "tests.engine.test_hosted_tools:add"\n')
-    started = Server(environment(provider.url), config_path=str(config), max_turn_seconds=0.7).start()
-    yield started
-    started.stop()
+    with pytest.MonkeyPatch.context() as patched:
+        environ = with_bedrock(environment(provider.url), patched)
+        started = Server(environ, config_path=str(config), max_turn_seconds=0.7).start()
+        yield started
+        started.stop()
 
 
 @pytest.fixture

@@ -26,9 +26,10 @@ from openresponses.store.sqlite import SQLiteStore
 from openresponses.upstream.client import Upstream
 from pydantic import BaseModel
 
-from ..support.gateway import Gateway, Server, environment
+from ..support.gateway import Gateway, Server, environment, with_bedrock
 from ..support.provider import Provider
-from ..support.speech import MODELS, says
+from ..support.speech import WITH_BEDROCK as MODELS
+from ..support.speech import says
 
 Json = dict[str, Any]
 ROUTES = sorted(MODELS)
@@ -135,7 +136,6 @@ class Endpoint(BaseHTTPRequestHandler):
 
 
 FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:forecast"
-AWS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 
 
 @pytest.fixture(scope="module")
@@ -158,10 +158,10 @@ def server(provider: Provider, endpoint: str, tmp_path_factory: pytest.TempPathF
     rows.append(f'[[tool]]\nname = "waits"\npython = "{__name__}:hangs"\n')
     rows.append(f'[[tool]]\nname = "forecast"\nlambda = "{FUNCTION}"\n')
     config.write_text("".join(rows))
-    started = Server(environment(provider.url), config_path=str(config), max_tool_rounds=3).start()
     with pytest.MonkeyPatch.context() as patched:
-        for name, value in {**AWS, "AWS_ENDPOINT_URL_LAMBDA": endpoint.removesuffix("/weather")}.items():
-            patched.setenv(name, value)
+        patched.setenv("AWS_ENDPOINT_URL_LAMBDA", endpoint.removesuffix("/weather"))
+        environ = with_bedrock(environment(provider.url), patched)
+        started = Server(environ, config_path=str(config), max_tool_rounds=3).start()
         yield started
     HANGING.set()
     started.stop()

@@ -11,11 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
-from ..support.gateway import Gateway, Server, environment
+from ..support.gateway import Gateway, Server, environment, with_bedrock
 from ..support.mcp_server import PNG, TOKEN, McpServers
 from ..support.provider import Provider, Received, Scenario
 from ..support.sockets import Socket
-from ..support.speech import MODELS, says
+from ..support.speech import WITH_BEDROCK as MODELS
+from ..support.speech import says
 from ..support.waiting import wait_for
 
 Json = dict[str, Any]
@@ -59,10 +60,11 @@ def server(
         f'[[mcp]]\nlabel = "careful"\nurl = "{servers.url}/mcp"\napproval = "writes"\n'
         f'[[mcp]]\nlabel = "hasty"\nurl = "{servers.url}/mcp"\ntimeout = 0.3\n'
     )
-    environ = {**environment(provider.url), "LOCKED_KEY": TOKEN}
-    started = Server(environ, config_path=str(config), max_tool_rounds=3, mcp_connect_timeout=3.0).start()
-    yield started
-    started.stop()
+    with pytest.MonkeyPatch.context() as patched:
+        environ = {**with_bedrock(environment(provider.url), patched), "LOCKED_KEY": TOKEN}
+        started = Server(environ, config_path=str(config), max_tool_rounds=3, mcp_connect_timeout=3.0).start()
+        yield started
+        started.stop()
 
 
 @pytest.fixture(scope="module")
@@ -454,6 +456,20 @@ def test_a_call_waits_for_approval(
         later = [*earlier, answer, *again.output, {"role": "user", "content": "sure?"}]
         assert gateway.ask({**asked, **more, "input": later}).text == "Yes."
         assert len(servers.called) == approve
+
+
+def test_each_branch_makes_the_call_that_it_approves(gateway: Gateway, servers: McpServers) -> None:
+    """As with any other input; a request that is sent again by its Idempotency-Key is one branch."""
+    gateway.scenario(says("gemini", calls=[("math__add", {"first": 2})]), says("gemini", "It is 3."))
+    asked = body("gemini", mcp(servers, require_approval="always"))
+    first = gateway.ask(asked).response
+    [request] = [item for item in first["output"] if item["type"] == "mcp_approval_request"]
+    answer = {"type": "mcp_approval_response", "approval_request_id": request["id"], "approve": True}
+    again = {**asked, "input": [answer], "previous_response_id": first["id"]}
+    for key, calls in (("one", 1), ("one", 1), ("two", 2)):
+        told = gateway.ask(again, headers={"idempotency-key": f"branch-{key}"})
+        assert told.of("mcp_call")[0]["output"] == "3"
+        assert servers.called == [("add", (2, 1))] * calls
 
 
 # --------------------------------------------------------------------------- the operator's servers

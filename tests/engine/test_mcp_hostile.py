@@ -36,6 +36,10 @@ def page(cursor: int) -> Json:
     return {"tools": [tool(f"t{cursor}")], "nextCursor": str(cursor + 1)}
 
 
+UNREADABLE: list[Any] = [
+    *({"type": "string"}, {"type": ["object"]}, {"type": "object", "properties": {"a": 5}}, [5], "x"),
+    *({"type": "object", "properties": [5]}, {"type": "object", "required": "a"}, {"$schema": 5}),
+]
 # What the server answers to tools/list: a result, or the body itself.
 LISTS: dict[str, Any] = {
     "endless": page,
@@ -44,6 +48,19 @@ LISTS: dict[str, Any] = {
     "garbage": b"<html>",
     "large_list": b'{"jsonrpc": "2.0", "id": 1, "result": {"tools": [], "x": "%b"}}' % LARGE,
     "twice": {"tools": [tool("a"), tool("a"), tool("a."), tool("a_")]},
+    "odd": {
+        "tools": [
+            tool("a", inputSchema={"properties": {"b": {"type": "string"}}}),
+            tool("b", inputSchema=None),
+            tool("c", inputSchema={"type": None, "properties": None, "required": None}),
+            tool("d", icons=5, outputSchema="x", execution=[], annotations={"readOnlyHint": "x", "title": 5}),
+            {"name": "e", "description": ["x"], "annotations": "x"},
+            *(tool("x", inputSchema=schema) for schema in UNREADABLE),
+            {"inputSchema": {"type": "object"}},
+            {"name": 5},
+            5,
+        ]
+    },
     "unresolvable": {
         "tools": [
             tool("a"),
@@ -61,6 +78,7 @@ LISTS: dict[str, Any] = {
 # The same for tools/call.
 CALLS: dict[str, Any] = {
     "fine": text("fine"),
+    "odd": text("fine"),
     "large": b'{"jsonrpc": "2.0", "id": 2, "result": {"content": [], "x": "%b"}}' % LARGE,
     "nothing": b"",
     "deep": b'{"jsonrpc": "2.0", "id": 2, "result": {"content": [], "x": %b}}' % (b"[" * 5000 + b"]" * 5000),
@@ -199,6 +217,7 @@ def test_a_call(
         ("garbage", "text/html", 0),
         ("large_list", "too large", 0),
         ("twice", None, 3),
+        ("odd", None, 5),
         ("unresolvable", None, 1),  # the other one is listed, but no tool for this provider
     ],
 )
@@ -222,3 +241,14 @@ def test_some_of_thousands(gateway: Gateway, hostile: Callable[[str], Json]) -> 
     told = gateway.ask({"model": MODELS["gemini"], "input": "go", "tools": [few]})
     assert [each["name"] for each in told.of("mcp_list_tools")[0]["tools"]] == ["t9", "t1499"]
     assert b"bad__t1499" in scenario.requests[0].body
+
+
+@pytest.mark.parametrize("name", ["a", "e"])
+def test_one_odd_tool_costs_no_other(gateway: Gateway, hostile: Callable[[str], Json], name: str) -> None:
+    scenario = gateway.scenario(says("openai", calls=[(f"bad__{name}", {})]), says("openai", "Well."))
+    tools = [{**hostile("odd"), "allowed_tools": {"read_only": False}}]
+    told = gateway.ask({"model": MODELS["openai"], "input": "go", "tools": tools})
+    assert [each["name"] for each in told.of("mcp_list_tools")[0]["tools"]] == [*"abcde"]
+    first = scenario.requests[0].json["tools"][0]
+    assert first["parameters"] == {"type": "object", "properties": {"b": {"type": "string"}}}
+    assert told.of("mcp_call")[0]["error"] is None

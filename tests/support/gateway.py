@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import pytest
 import uvicorn
 
 from .canaries import PROVIDER_KEY, Tap
@@ -50,6 +51,13 @@ def environment(provider_url: str) -> dict[str, str]:
         environ[f"{row.upper()}_API_KEY"] = KEY
         environ[f"{row.upper()}_BASE_URL"] = provider_url
     return environ
+
+
+def with_bedrock(environ: dict[str, str], patched: pytest.MonkeyPatch) -> dict[str, str]:
+    """The settings with those of Bedrock, too, whose credentials stand in the process's own environment."""
+    patched.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    patched.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-test")
+    return {**environ, "BEDROCK_BASE_URL": environ["OLLAMA_BASE_URL"], "AWS_REGION": "eu-central-1"}
 
 
 class Server:

@@ -18,7 +18,8 @@ Call = tuple[str, Json | str]  # name, arguments; a text is what a custom tool i
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
 
-# The gateway's model names that lead to each wire format; Bedrock, which is asked with a signature, is not among them.
+# The gateway's model names that lead to each wire format; Bedrock, which is asked with a signature, is not among them:
+# where a gateway has its settings (gateway.with_bedrock), WITH_BEDROCK is.
 MODELS = {
     "openai": "openai/gpt-test",
     "anthropic": "anthropic/claude-test",
@@ -26,6 +27,7 @@ MODELS = {
     "ollama": "ollama/llama-test",
     "chat": "vllm/test-model",
 }
+WITH_BEDROCK = {**MODELS, "bedrock": "bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0"}
 USAGE = (11, 7)  # input and output tokens of every answer
 
 CALL_IDS = ("call_a1", "call_b2", "call_c3", "call_d4")

@@ -181,10 +181,29 @@ def openai(body: Json) -> None:
     assert not waiting, f"calls without outputs: {waiting}"
 
 
+def bedrock(body: Json) -> None:
+    messages = body["messages"]
+    roles = [message["role"] for message in messages]
+    assert roles[0] == "user" and all(a != b for a, b in itertools.pairwise(roles)), roles
+    turns = []
+    for place, message in enumerate(messages):
+        blocks = message["content"]
+        assert blocks and all(block.get("text", "x").strip() for block in blocks), "an empty text"
+        if message["role"] == "assistant":
+            calls = [block["toolUse"]["toolUseId"] for block in blocks if "toolUse" in block]
+            after = messages[place + 1]["content"] if place + 1 < len(messages) else []
+            results = [block["toolResult"]["toolUseId"] for block in after if "toolResult" in block]
+            turns.append((calls, results))
+    check_calls(turns)
+    declared = [tool["toolSpec"]["name"] for tool in body.get("toolConfig", {}).get("tools", [])]
+    assert declared or not any(calls for calls, _ in turns), "calls without a tool"
+
+
 DIALECTS: dict[str, Callable[[Json], None]] = {
     "anthropic": anthropic,
     "gemini": gemini,
     "openai": openai,
     "chat": chat,
     "ollama": ollama,
+    "bedrock": bedrock,
 }

@@ -15,6 +15,7 @@ from ..store.base import Store
 from ..telemetry import NoTelemetry, Telemetry
 from ..upstream.breaker import Breaker
 from ..upstream.client import Upstream
+from ..upstream.guard import Lookup, system_lookup
 from ..upstream.retry import RetryBudget
 from .admission import Turns
 from .hosted_tools import HostedTools
@@ -35,6 +36,7 @@ class Services:
     sealer: Sealer = field(kw_only=True)
     mcp: Sequence[dict[str, Any]] = field(kw_only=True, default=())  # the `[[mcp]]` rows
     mcp_lists: dict[bytes, tuple[float, list[dict[str, Any]]]] = field(kw_only=True, default_factory=dict)
+    lookup: Lookup = field(kw_only=True, default=system_lookup)  # of the hosts of MCP servers in requests
     middlewares: Middlewares = field(kw_only=True, default_factory=Middlewares)
     breaker: Breaker = field(kw_only=True, default_factory=Breaker)
     turns: Turns = field(kw_only=True, default_factory=Turns)

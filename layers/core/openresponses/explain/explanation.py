@@ -1,7 +1,8 @@
 """What becomes of a request: the provider request that it would be, and field by field where it went.
 
-Nothing is sent. The request is prepared as for a turn (`ResponseTurn.prepare`). What becomes of a field is found by
-preparing it again with the field changed, or without it; only what the gateway handles itself is a table (`handled`).
+Nothing is sent, and no name is looked up. The request is prepared as for a turn (`ResponseTurn.prepare`). What becomes
+of a field is found by preparing it again with the field changed, or without it; only what the gateway handles itself is
+a table (`handled`).
 
     mapped     the provider is asked for it; `to` names the places in its request
     ignored    left out, and named in `x-openresponses-ignored`
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..adapters.base import UpstreamRequest
@@ -31,6 +32,7 @@ from ..protocol.response import new_response
 from ..routing import Provider, Route
 from ..secrets import Secrets
 from ..upstream.client import STATIC_HEADERS
+from ..upstream.guard import no_lookup
 from .handled import handled
 from .places import Steps, at, before, differences, existing, is_within, named
 from .variants import variants, without
@@ -48,7 +50,7 @@ async def explain(services: Services, request: Json, *, tenant: str) -> Json:
     """The explanation of a request body, as JSON. Raises nothing for what is wrong with the request: that is in
     `error`, with its `status`, and then `request`, what would be sent, is null. Keys never are in it: a header shows
     the name of the key's variable."""
-    explained = Explained(services, request, tenant)
+    explained = Explained(replace(services, lookup=no_lookup), request, tenant)
     await explained.look()
     return explained.as_json()
 

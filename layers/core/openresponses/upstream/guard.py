@@ -95,6 +95,11 @@ def read_url(url: str, *, private: bool = False) -> Target:
     return Target(scheme, host, port)
 
 
+async def no_lookup(host: str, port: int) -> list[str]:
+    """Lookup where nobody is to be asked: no name is known."""
+    raise OSError(f"{host} is not looked up")
+
+
 async def addresses(target: Target, *, private: bool = False, lookup: Lookup | None = None) -> list[str]:
     """The addresses of the target's host, all of them allowed. Raises Forbidden; OSError if the name is not known."""
     literal = _literal(target.host)
@@ -107,6 +112,7 @@ async def addresses(target: Target, *, private: bool = False, lookup: Lookup | N
 
 
 async def system_lookup(host: str, port: int) -> list[str]:
+    """Lookup by the system's resolver."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(sockaddr[0]) for *_, sockaddr in found]
 

@@ -2,6 +2,7 @@
 
     servers.py    which server is run here, and what a request and its operator say of it
     session.py    one server's session, by the MCP SDK; the only file that imports it
+    reading.py    what a server sends, before the SDK reads it
     results.py    what a server answers, as the client and the model see it
     listing.py    what tools a server has
     tools.py      the tools of a turn's servers: listed, offered to the model, called
@@ -38,7 +39,8 @@ async def mcp_tools(
     from .tools import McpTools
 
     adapters = [adapter_named(each.provider.adapter) for each in (route, *route.fallbacks)]
-    others, servers = split(tools, services.mcp, adapters, settings, await out_of_reach(tools, settings))
+    unreachable = await out_of_reach(tools, settings, services.lookup)
+    others, servers = split(tools, services.mcp, adapters, settings, unreachable)
     if not servers:
         return None
     mcp = McpTools(services, tenant, request, others, servers)

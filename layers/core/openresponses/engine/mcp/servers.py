@@ -15,7 +15,7 @@ from typing import Any
 from ...adapters.base import Adapter, RunsMcp
 from ...protocol.errors import ApiError, quoted
 from ...settings import Settings
-from ...upstream.guard import Forbidden, addresses, is_private, read_url
+from ...upstream.guard import Forbidden, Lookup, addresses, is_private, read_url, system_lookup
 
 Json = dict[str, Any]
 Filter = list[str] | Json
@@ -94,22 +94,22 @@ def _asks(approval: str | Json, tool: Json) -> bool:
 # --------------------------------------------------------------------------- who calls what
 
 
-async def out_of_reach(tools: list[Json], settings: Settings) -> set[str]:
+async def out_of_reach(tools: list[Json], settings: Settings, lookup: Lookup = system_lookup) -> set[str]:
     """URLs whose hosts have private addresses, where such are allowed: no provider gets there."""
     found: set[str] = set()
     if settings.mcp_allow_private and settings.mcp == "auto":
         for tool in tools:
             url = tool.get("server_url") if tool["type"] == "mcp" else None
-            if url and not await _is_public(url, settings.mcp_connect_timeout):
+            if url and not await _is_public(url, settings.mcp_connect_timeout, lookup):
                 found.add(url)
     return found
 
 
-async def _is_public(url: str, limit: float) -> bool:
+async def _is_public(url: str, limit: float, lookup: Lookup) -> bool:
     """Whether a URL may be; one that cannot be looked up here is left to whoever calls it."""
     try:
         async with asyncio.timeout(limit):
-            await addresses(read_url(url))
+            await addresses(read_url(url), lookup=lookup)
     except Forbidden:
         return False
     except (OSError, ValueError, TimeoutError):

@@ -21,7 +21,8 @@ from ...adapters.base import redact
 from ...protocol.errors import ApiError, quoted
 from ...secrets import Secrets
 from ...settings import Settings
-from ...upstream.guard import Forbidden, Target, addresses, read_url
+from ...upstream.guard import Forbidden, Lookup, Target, addresses, read_url
+from .reading import ReadableTools
 from .results import Result, failed, result_of
 from .servers import McpServer
 
@@ -46,10 +47,11 @@ LOGGERS = ("mcp", "client", "httpx2", "httpcore2")
 class McpSession:
     """`check()` first; then `list_tools` and `call` as often as needed, also at the same time; then `aclose()`."""
 
-    def __init__(self, server: McpServer, settings: Settings, secrets: Secrets) -> None:
+    def __init__(self, server: McpServer, settings: Settings, secrets: Secrets, lookup: Lookup) -> None:
         self._server = server
         self._settings = settings
         self._secrets = secrets
+        self._lookup = lookup
         self._found: dict[Target, str] = {}
         self._task: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
@@ -66,7 +68,7 @@ class McpSession:
         try:
             async with asyncio.timeout(self._settings.mcp_connect_timeout):
                 target = read_url(self._server.url, private=private)
-                self._found[target] = (await addresses(target, private=private))[0]
+                self._found[target] = (await addresses(target, private=private, lookup=self._lookup))[0]
         except Forbidden as error:
             param = f"{self._server.param}.server_url"
             raise ApiError("invalid_value", f"'{param}' cannot be used: {error}.", param=param) from None
@@ -197,11 +199,12 @@ class McpSession:
 
         async with (
             self._http(headers) as http,
-            streamable_http_client(
-                self._server.url, http_client=http, max_sse_event_size=MAX_BYTES
-            ) as streams,
+            streamable_http_client(self._server.url, http_client=http, max_sse_event_size=MAX_BYTES) as (
+                messages,
+                sending,
+            ),
         ):
-            yield streams
+            yield ReadableTools(messages, self._server.label), sending
 
     @asynccontextmanager
     async def _server_sent_events(self, headers: dict[str, str]) -> AsyncIterator[Any]:
@@ -210,8 +213,8 @@ class McpSession:
         def factory(*_: Any, **__: Any) -> Any:
             return self._http(headers)
 
-        async with sse_client(self._server.url, httpx_client_factory=factory) as streams:
-            yield streams
+        async with sse_client(self._server.url, httpx_client_factory=factory) as (messages, sending):
+            yield ReadableTools(messages, self._server.label), sending
 
     def _http(self, headers: dict[str, str]) -> Any:
         import httpx2
@@ -220,7 +223,7 @@ class McpSession:
 
         if self._server.guarded:
             private = self._settings.mcp_allow_private
-            self._transport = GuardedTransport(private=private, found=self._found)
+            self._transport = GuardedTransport(private=private, lookup=self._lookup, found=self._found)
         else:
             self._transport = BoundedTransport()
 

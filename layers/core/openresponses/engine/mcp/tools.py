@@ -98,7 +98,8 @@ class McpTools:
         self._tenant = tenant
         self._servers = {server.label: server for server in servers}
         self._sessions = {
-            server.label: McpSession(server, services.settings, services.secrets) for server in servers
+            server.label: McpSession(server, services.settings, services.secrets, services.lookup)
+            for server in servers
         }
         self._images: dict[tuple[str, str, str], list[Json]] = {}
         self._names: dict[tuple[str, str], str] = {}
