@@ -23,15 +23,18 @@ from ..support.waiting import wait_for
 
 Json = dict[str, Any]
 
-SCALED = {
-    "first_byte_timeout": 0.6,
-    "idle_timeout": 0.4,
-    "reasoning_idle_timeout": 0.8,
+# No time limit is met, however loaded the machine is; and one that begins its streams early and soon calls it silence.
+PATIENT = {
+    "first_byte_timeout": 30,
+    "idle_timeout": 30,
+    "reasoning_idle_timeout": 30,
     "keep_alive_seconds": 0.15,
-    "commit_seconds": 0.3,
+    "commit_seconds": 30,
     "max_retries": 2,
     "retry_seconds": 0.01,
 }
+HASTY = {**PATIENT, "idle_timeout": 0.4, "commit_seconds": 0.5}
+LATE = 1.0  # seconds: well after a hasty gateway has begun
 ANTHROPIC = MODELS["anthropic"]
 OVERLOADED = (
     b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n'
@@ -40,9 +43,21 @@ OVERLOADED = (
 
 @pytest.fixture(scope="module")
 def server(provider: Provider) -> Iterator[Server]:
-    started = Server(environment(provider.url), **SCALED).start()
+    started = Server(environment(provider.url), **PATIENT).start()
     yield started
     started.stop()
+
+
+@pytest.fixture(scope="module")
+def hasty_server(provider: Provider) -> Iterator[Server]:
+    started = Server(environment(provider.url), **HASTY).start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def hasty(hasty_server: Server, provider: Provider, http: httpx.Client) -> Gateway:
+    return Gateway(hasty_server.url, provider, http)
 
 
 @pytest.fixture
@@ -76,9 +91,6 @@ BROKEN = [  # answer, code of response.failed
         Answer(pieces=pieces(whole(), 4), content_type=SSE), "provider_unavailable", id="ends early"
     ),
     pytest.param(
-        Answer(pieces=pieces(whole(), 4), content_type=SSE, ending="hang"), "provider_timeout", id="silent"
-    ),
-    pytest.param(
         Answer(pieces=[*pieces(whole(), 4), b"data: {garbage\n\n"], content_type=SSE),
         "provider_invalid_response",
         id="garbage",
@@ -104,6 +116,15 @@ BROKEN = [  # answer, code of response.failed
 
 @pytest.mark.parametrize(("answer", "code"), BROKEN)
 def test_a_failure_in_mid_answer(gateway: Gateway, answer: Answer, code: str) -> None:
+    check_failure_in_mid_answer(gateway, answer, code)
+
+
+def test_silence_in_mid_answer(hasty: Gateway) -> None:
+    answer = Answer(pieces=pieces(whole(), 4), content_type=SSE, ending="hang")
+    check_failure_in_mid_answer(hasty, answer, "provider_timeout")
+
+
+def check_failure_in_mid_answer(gateway: Gateway, answer: Answer, code: str) -> None:
     """Streamed: error, then response.failed, with what was said kept and stored. Not streamed: an HTTP error."""
     gateway.scenario(answer)
     told = gateway.ask({"model": ANTHROPIC, "input": "hi"}, stream=True)
@@ -160,9 +181,8 @@ def test_a_failure_before_the_first_byte_keeps_its_status(
     calls: int,
     stream: bool,
 ) -> None:
-    server = Server(
-        environment(provider.url), **{**SCALED, "commit_seconds": 10.0, "first_byte_timeout": 1.0}
-    ).start()
+    limit = {"first_byte_timeout": 0.5} if code == "provider_timeout" else {}
+    server = Server(environment(provider.url), **PATIENT | limit).start()
     try:
         gateway = Gateway(server.url, provider, http)
         scenario = gateway.scenario(*answers)
@@ -189,17 +209,17 @@ def test_a_retry_is_not_seen_by_the_client(gateway: Gateway, failure: Answer) ->
     assert len(scenario.requests) == 2
 
 
-def test_a_stream_is_not_tried_again_once_it_has_begun(gateway: Gateway) -> None:
-    scenario = gateway.scenario(Answer(b"{}", status=500, delay=0.2))
-    told = gateway.ask({"model": ANTHROPIC, "input": "hi"}, stream=True)
+def test_a_stream_is_not_tried_again_once_it_has_begun(hasty: Gateway) -> None:
+    scenario = hasty.scenario(error_of(500), Answer(b"{}", status=500, delay=LATE))
+    told = hasty.ask({"model": ANTHROPIC, "input": "hi"}, stream=True)
     assert (told.status, told.response["error"]["code"]) == (200, "provider_error")
     assert len(scenario.requests) == 2, "the first at once, the second within `commit_seconds`"
 
 
-def test_a_stream_begins_in_time_though_the_provider_is_slow(gateway: Gateway) -> None:
-    gateway.scenario(Answer(whole(), content_type=SSE, delay=0.5))
-    with gateway.http.stream(
-        "POST", f"{gateway.base_url}/v1/responses", json={"model": ANTHROPIC, "input": "hi", "stream": True}
+def test_a_stream_begins_in_time_though_the_provider_is_slow(hasty: Gateway) -> None:
+    hasty.scenario(Answer(whole(), content_type=SSE, delay=LATE))
+    with hasty.http.stream(
+        "POST", f"{hasty.base_url}/v1/responses", json={"model": ANTHROPIC, "input": "hi", "stream": True}
     ) as reply:
         begun = time.monotonic()
         text = iter(reply.iter_text())
@@ -208,9 +228,9 @@ def test_a_stream_begins_in_time_though_the_provider_is_slow(gateway: Gateway) -
         assert time.monotonic() - begun > 0.1, "created came with the first delta, not before it"
 
 
-def test_a_failure_after_the_early_start_is_told_in_the_stream(gateway: Gateway) -> None:
-    gateway.scenario(Answer(b'{"error":{"message":"model: no"}}', status=400, delay=0.5))
-    told = gateway.ask({"model": ANTHROPIC, "input": "hi"}, stream=True)
+def test_a_failure_after_the_early_start_is_told_in_the_stream(hasty: Gateway) -> None:
+    hasty.scenario(Answer(b'{"error":{"message":"model: no"}}', status=400, delay=LATE))
+    told = hasty.ask({"model": ANTHROPIC, "input": "hi"}, stream=True)
     assert told.status == 200
     assert (told.response["status"], told.response["error"]["code"]) == ("failed", "invalid_value")
 
@@ -240,15 +260,14 @@ def test_a_vanished_client_stops_the_provider_call(gateway: Gateway, stream: boo
     wait_for(lambda: scenario.requests[0].left)
     seconds = (scenario.requests[0].left or 0.0) - left_at
     assert seconds < 1.0
-    assert seconds < SCALED["idle_timeout"], "it was the time limit, not the client"
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_turn_ends_itself_at_its_time_limit(provider: Provider, http: httpx.Client, stream: bool) -> None:
-    server = Server(environment(provider.url), max_turn_seconds=0.8).start()
+    server = Server(environment(provider.url), max_turn_seconds=1.5).start()
     try:
         gateway = Gateway(server.url, provider, http)
-        dripping = chain(pieces(whole(), 4), repeat(b" ", 200))  # never silent, never at its end
+        dripping = chain(pieces(whole(), 4), repeat(b" ", 500))  # never silent, never at its end
         scenario = gateway.scenario(Answer(pieces=dripping, pause=0.02, content_type=SSE, ending="hang"))
         told = gateway.ask({"model": ANTHROPIC, "input": "hi"}, stream=stream)
         assert told.response["status"] == "incomplete"

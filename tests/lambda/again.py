@@ -18,7 +18,7 @@ from tests.support.gateway import Gateway
 from tests.support.provider import Provider
 
 # Tests that ask for more than these look into the local server, or start one of their own.
-KNOWN = {"gateway", "client", "async_client", "http", "case"}
+KNOWN = {"gateway", "hasty", "client", "async_client", "http", "case"}
 
 
 def again(module: ModuleType, *, without: tuple[str, ...] = ()) -> dict[str, Any]:

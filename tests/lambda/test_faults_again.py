@@ -1,4 +1,4 @@
-"""The tests of failures a second time, through the Lambda path, with their own short silences."""
+"""The tests of failures a second time, through the Lambda path, with their own limits of time."""
 
 from __future__ import annotations
 
@@ -18,8 +18,19 @@ from .again import again, gateway_of, served
 
 @pytest.fixture(scope="module")
 def api(deployment: Deployment) -> Iterator[ApiGateway]:
-    with served(deployment, {**SETTINGS, **test_faults.SCALED}) as started:
+    with served(deployment, SETTINGS | test_faults.PATIENT) as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def hasty_api(deployment: Deployment) -> Iterator[ApiGateway]:
+    with served(deployment, SETTINGS | test_faults.HASTY) as started:
+        yield started
+
+
+@pytest.fixture
+def hasty(hasty_api: ApiGateway, provider: Provider, http: httpx.Client) -> Gateway:
+    return gateway_of(hasty_api, provider, http)
 
 
 @pytest.fixture
