@@ -55,6 +55,10 @@ def request() -> list[Row]:
         ("`parameters` of a tool", size(items.MAX_TOOL_SCHEMA_BYTES)),
         ("`metadata`", "16 pairs, keys of 64 characters, values of 512"),
         ("Items in one request to a conversation", conversations.MAX_ITEMS),
+        (
+            "A client's reading of an answer that waits for it, on the local server",
+            f"{server.STALLED_SECONDS:g} s",
+        ),
         ("Entries of a page of a list", f"{pages.DEFAULT_LIMIT}, at most {pages.MAX_LIMIT}"),
     ]
 

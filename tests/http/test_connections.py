@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from ..support.client import Client
 from ..support.gateway import Gateway, Server, environment
 from ..support.provider import SSE, Answer, Provider
 from ..support.speech import MODELS, says
@@ -58,6 +60,56 @@ def test_a_slow_reader_holds_up_the_provider_not_the_memory(gateway: Gateway) ->
             next(reading)
         assert MB < torrent.given < BETWEEN
     wait_for(lambda: scenario.requests[0].left, "the provider call outlives its reader")
+
+
+def post_stream(connection: socket.socket, body: bytes) -> None:
+    connection.sendall(
+        b"POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+    )
+
+
+def open_websocket(connection: socket.socket, body: bytes) -> None:
+    connection.sendall((UPGRADE.format(path="/v1/responses") + HANDSHAKE).encode())
+    assert connection.recv(4096).startswith(b"HTTP/1.1 101 ")
+    # A text frame of RFC 6455, section 5.2, masked with zeros.
+    connection.sendall(bytes([0x81, 0x80 | len(body)]) + bytes(4) + body)
+
+
+UPGRADE = "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+HANDSHAKE = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n"
+
+
+@pytest.mark.parametrize("begin", [post_stream, open_websocket])
+def test_a_client_that_never_reads_loses_its_place(
+    provider: Provider,
+    http: httpx.Client,
+    monkeypatch: pytest.MonkeyPatch,
+    begin: Callable[[socket.socket, bytes], None],
+) -> None:
+    monkeypatch.setattr("openresponses.http.server.STALLED_SECONDS", 0.5)
+    server = Server(environment(provider.url), max_concurrent_turns=1).start()
+    scenario = provider.play(Answer(pieces=Torrent(), content_type=SSE, ending="hang"))
+    where = urlsplit(server.url)
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect((where.hostname, where.port))
+        text = {"model": MODEL, "input": "hi", "type": "response.create", "stream": True}
+        begin(connection, json.dumps(text).encode())
+        wait_for(lambda: scenario.requests, "the provider is not asked")
+        client = Client(server.url, http)
+        assert client.ask({"model": "echo", "input": "hi"}).status == 503, "the place is taken"
+        wait_for(lambda: scenario.requests[0].left, "the provider call outlives its reader", 10)
+        wait_for(lambda: client.ask({"model": "echo", "input": "hi"}).status == 200, "the place is not free")
+        assert MODEL in server.stored_models, "what was said is stored"
+    server.stop()
+
+
+@pytest.mark.parametrize("lacks", ["sec-websocket-key", "sec-websocket-version"])
+def test_what_is_no_websocket_handshake_is_refused_in_our_shape(gateway: Gateway, lacks: str) -> None:
+    kept = "".join(f"{line}\r\n" for line in HANDSHAKE.split("\r\n") if line and not line.startswith(lacks))
+    reply = talk(gateway, UPGRADE.format(path="/v1/responses") + kept + "\r\n", end=False)
+    assert (reply.status_code, reply.headers["content-type"]) == (400, "application/json")
+    assert reply.json()["error"]["code"] == "invalid_value"
 
 
 @pytest.fixture(scope="module")
@@ -140,9 +192,7 @@ def test_a_tunnel_is_refused(gateway: Gateway) -> None:
 
 
 def test_there_is_a_websocket_at_one_path_only(gateway: Gateway) -> None:
-    head = "GET /v1/models HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
-    key = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n"
-    reply = talk(gateway, head + key, end=False)
+    reply = talk(gateway, UPGRADE.format(path="/v1/models") + HANDSHAKE, end=False)
     assert (reply.status_code, reply.json()["error"]["code"]) == (404, "not_found")
     assert reply.headers["x-request-id"]
 

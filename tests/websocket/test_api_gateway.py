@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Iterator
@@ -294,6 +295,29 @@ def test_the_limit_is_told_with_the_next_message(
         (head,) = (row for row in aws.rows() if row["sk"]["S"] == "head")
         aws.client.put_item(TableName=aws.table, Item={**head, "since": {"N": str(time.time() - 3601)}})
         assert socket.ask(**ECHO, input="Hi").refusal[1] == "websocket_connection_limit_reached"
+        with pytest.raises(ConnectionClosed):
+            socket.frame()
+    wait_for(lambda: not aws.rows())
+
+
+@pytest.mark.parametrize("end", ["revoked", "expired", "kept"])
+def test_the_key_is_looked_at_again(
+    api: WebSocketApi, aws: Aws, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    monkeypatch.setattr(held, "KEY_SECONDS", 0.0)
+    keys = DynamoDBKeys(aws.table, client=lambda: aws.client)
+    key = keys.create("acme")
+    (made,) = (known for known in keys.list("acme") if known.id == hashlib.sha256(key.encode()).hexdigest())
+    with Socket(api.url, {"Authorization": f"Bearer {key}"}) as socket:
+        assert socket.ask(**ECHO, input="Hi").text
+        if end == "revoked":
+            keys.revoke("acme", made.id)
+        elif end == "expired":
+            keys.rotate("acme", made.id, 0)
+        if end == "kept":
+            assert socket.ask(**ECHO, input="Hi").text
+            return
+        assert socket.ask(**ECHO, input="Hi").refusal[1] == "invalid_api_key"
         with pytest.raises(ConnectionClosed):
             socket.frame()
     wait_for(lambda: not aws.rows())

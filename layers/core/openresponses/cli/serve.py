@@ -180,8 +180,10 @@ def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
 def websocket_options(settings: Settings) -> dict[str, Any]:
     """uvicorn's: what is a little too large is refused by the gateway, with a reason, what is more ends the connection
     (1009). Compression costs memory for each connection, and time for each event."""
+    from ..http.server import WebSocketProtocol
+
     return {
-        "ws": "websockets-sansio",
+        "ws": WebSocketProtocol,
         "ws_max_size": 2 * settings.max_body_bytes,
         "ws_ping_interval": 20.0,
         "ws_ping_timeout": 60.0,

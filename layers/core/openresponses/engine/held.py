@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 LEASE_SECONDS = 30.0
 BEAT_SECONDS = 5.0  # between two renewals: how soon a client that has gone stops its turn
 SWEPT_AT_ONCE = 100
+ANOTHER = "Open another connection to go on."
+KEY_SECONDS = 300.0  # after which the key is looked at again, before the next turn
 RUN_SECONDS = 120.0  # after which a run hands over instead of beginning another turn
 
 
@@ -124,18 +126,27 @@ class HeldConnections:
             chain_at_hand=await self._connections.state(held),
             retention=held.retention,
         )
+        key_holds_until = held.since + KEY_SECONDS
         while loop.time() < turns_until:
             data = await self._connections.take(held, owner)
             if data is None:
                 return True
-            if self._services.clock() > held.since + self._services.settings.websocket_seconds:
-                limit = ApiError("websocket_connection_limit_reached", "Open another connection to go on.")
-                await self._holder.post(held.id, orjson.dumps(envelope(limit)))
-                return False
+            now = self._services.clock()
+            if now > held.since + self._services.settings.websocket_seconds:
+                return await self._end(held, "websocket_connection_limit_reached", ANOTHER)
+            if now > key_holds_until:
+                if not await self._connections.key_holds(held):
+                    return await self._end(held, "invalid_api_key", "This API key is no longer valid.")
+                key_holds_until = now + KEY_SECONDS
             await self._answer(session, held, data)
             if not await self._connections.settle(held, owner, session.local.chain_at_hand):
                 return False
         return True
+
+    async def _end(self, held: Held, code: str, why: str) -> bool:
+        """Tells why the connection is over."""
+        await self._holder.post(held.id, orjson.dumps(envelope(ApiError(code, why))))
+        return False
 
     async def _answer(self, session: Session, held: Held, data: bytes) -> None:
         frames = Frames(self._holder.frame_bytes)

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
+from typing import Any
 
 import httptools
 import orjson
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Response
+from websockets.server import ServerProtocol
 
 from ..engine.admission import Turns
 from ..protocol.errors import ApiError
 
 HEAD_SECONDS = (
     30.0  # for a request's line and headers to arrive, from the connection or from their first byte
+)
+
+STALLED_SECONDS = (
+    300.0  # for a client to take what fills the connection's buffer: it holds a turn's place meanwhile
 )
 
 
@@ -37,7 +46,33 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-class Protocol(HttpToolsProtocol):
+class NotRead(asyncio.Protocol):
+    """Beside a protocol of uvicorn's: who takes nothing of what is sent has gone, though the connection stands. A close
+    would wait behind what is not read."""
+
+    transport: asyncio.Transport
+    loop: asyncio.AbstractEventLoop
+    _stalled: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled = self.loop.call_later(STALLED_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._goes_on()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._goes_on()
+        super().connection_lost(exc)
+
+    def _goes_on(self) -> None:
+        if self._stalled:
+            self._stalled.cancel()
+            self._stalled = None
+
+
+class Protocol(NotRead, HttpToolsProtocol):
     """uvicorn's, which answers what is no HTTP before any app sees it; a connection on which no request comes is
     closed."""
 
@@ -108,11 +143,37 @@ class Protocol(HttpToolsProtocol):
         self.data_received(b"".join([line, *kept, b"\r\n", rest]))
 
     def send_400_response(self, msg: str) -> None:
-        error = ApiError("invalid_value", "The request cannot be read as HTTP/1.1.")
-        body = orjson.dumps({"error": error.body()})
+        body = error_body("The request cannot be read as HTTP/1.1.")
         head = (
             "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
+
+
+class WebSocketProtocol(NotRead, WebSocketsSansIOProtocol):
+    """uvicorn's, which refuses what is no handshake before any app sees it."""
+
+    def __init__(self, config: uvicorn.Config, *more: Any, **named: Any) -> None:
+        super().__init__(config, *more, **named)
+        self.conn = Handshake(max_size=config.ws_max_size, logger=logging.getLogger("uvicorn.error"))
+
+
+class Handshake(ServerProtocol):
+    """Refuses in the one shape of errors."""
+
+    def reject(self, status: Any, text: str) -> Response:
+        response = super().reject(status, "")
+        response.body = error_body("This is no opening handshake of a WebSocket (RFC 6455, section 4.2.1).")
+        for name, value in (
+            ("content-type", "application/json"),
+            ("content-length", str(len(response.body))),
+        ):
+            del response.headers[name]
+            response.headers[name] = value
+        return response
+
+
+def error_body(message: str) -> bytes:
+    return orjson.dumps({"error": ApiError("invalid_value", message).body()})

@@ -101,6 +101,10 @@ class Connections(Protocol):
         """The chain at hand; empty if there is none, or if the store has it anyway."""
         ...
 
+    async def key_holds(self, held: Held) -> bool:
+        """Whether the API key that opened it is still good. That of a token is not known."""
+        ...
+
     async def expired(self, limit: int) -> list[str]:
         """Connections whose run has died."""
         ...

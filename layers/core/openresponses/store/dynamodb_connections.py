@@ -32,6 +32,7 @@ INDEX, LEASE = "open_leases", "websocket"
 CONNECTION_ID = re.compile(r"[A-Za-z0-9_=+/-]{1,128}")
 LIFE_SECONDS = 7200  # API Gateway ends a connection then
 PART_BYTES = 350 * 1024
+TOKEN = "oidc-"  # how the key_id of an identity provider's token begins, as in openresponses.oidc
 MINE = "#owner = :owner"
 NAMES = {"#owner": "owner", "#until": "until"}
 
@@ -164,6 +165,21 @@ class DynamoDBConnections:
         except (KeyError, Unreadable):
             return []
         return [StoredResponse(**record) for record in orjson.loads(content)]
+
+    async def key_holds(self, held: Held) -> bool:
+        """By the row that lists the tenant's key: it goes with a revoked key, and has the end of a replaced one."""
+        if held.key_id is None or held.key_id.startswith(TOKEN):
+            return True
+        answer = await self._table.on_table(
+            "query",
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :id)",
+            ExpressionAttributeValues={":pk": {"S": f"T#{held.tenant}#K"}, ":id": {"S": held.key_id}},
+            ConsistentRead=True,
+        )
+        return any(
+            "disabled" not in row and ("expires_at" not in row or number(row, "expires_at") > self._clock())
+            for row in answer["Items"]
+        )
 
     async def expired(self, limit: int) -> list[str]:
         answer = await self._table.on_table(
