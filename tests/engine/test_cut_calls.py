@@ -4,7 +4,6 @@ that the conversation goes on from it at every provider."""
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from ..support.gateway import Gateway, Server, environment, with_bedrock
 from ..support.provider import Answer, Provider
 from ..support.speech import WITH_BEDROCK as MODELS
 from ..support.speech import message, says
+from ..support.waiting import wait_for
 
 Json = dict[str, Any]
 ROUTES = sorted(MODELS)
@@ -166,10 +166,7 @@ def test_by_a_client_that_leaves(gateway: Gateway, route: str) -> None:
         response_id = next(events)["response"]["id"]
         added = (event for event in events if event["type"] == "response.output_item.added")
         assert [next(added)["item"]["type"] for _ in range(4)][-2:] == ["function_call"] * 2
-    until = time.monotonic() + 5
-    while gateway.get(f"/responses/{response_id}").status_code != 200:
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    wait_for(lambda: gateway.get(f"/responses/{response_id}").status_code == 200)
     stored = gateway.get(f"/responses/{response_id}").json()
     assert stored["incomplete_details"] == {"reason": "client_disconnected"}
     assert NOT_COMPLETED in goes_on(gateway, route, previous_response_id=response_id)

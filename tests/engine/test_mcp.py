@@ -279,6 +279,23 @@ def test_a_server_that_cannot_be_asked(
     assert (listed["tools"], listed["status"]) == ([], "failed") and said in listed["error"]
 
 
+@pytest.mark.parametrize(
+    ("name", "output"), [("elicits", None), ("samples", None), ("roots", None), ("changes", "changed")]
+)
+def test_a_server_that_asks_the_client_is_refused(
+    gateway: Gateway, servers: McpServers, name: str, output: str | None
+) -> None:
+    """Soon, and to its own call: nobody is there to be asked, and no model is lent to a server."""
+    scenario = gateway.scenario(says("anthropic", calls=[(f"math__{name}", {})]), says("anthropic", "Well."))
+    begun = time.monotonic()
+    told = gateway.ask(body("anthropic", mcp(servers, "/curious/mcp")), stream=True)
+    assert time.monotonic() - begun < 5
+    [call] = told.of("mcp_call")
+    assert (told.text, call["output"]) == ("Well.", output)
+    assert (call["error"] is None) == (output is not None)
+    assert len(scenario.requests) == 2
+
+
 # --------------------------------------------------------------------------- limits
 
 

@@ -86,6 +86,18 @@ CALLS: dict[str, Any] = {
     "other_kind": {"content": [{"type": "hologram"}]},
     "dies": None,
     "elsewhere": 307,
+    "kinds": {
+        "content": [
+            {"type": "resource_link", "name": "page", "uri": "http://169.254.169.254/latest"},
+            {"type": "resource", "resource": {"uri": "file:///a.txt", "text": "inside a"}},
+            {"type": "resource", "resource": {"uri": "file:///a.bin", "blob": "AAAA"}},
+            {"type": "audio", "mimeType": "audio/wav", "data": "AAAAAAAA"},
+            {"type": "text", "text": "last", "annotations": {"audience": ["user"]}},
+        ],
+        "structuredContent": {"beside": "not told twice"},
+    },
+    "structured": {"content": [], "structuredContent": {"a": [1, None]}},
+    "expires": text("again"),
     "slow_pattern": {"content": [], "structuredContent": {"a": "a" * 40 + "!"}},
 }  # fmt: skip
 
@@ -94,6 +106,7 @@ class Hostile(BaseHTTPRequestHandler):
     """Answers as the path says."""
 
     protocol_version = "HTTP/1.1"
+    sessions = 0  # that were opened where they expire: the first one is known no more when a tool is called
 
     def do_GET(self) -> None:
         self.reply(b"", 405)
@@ -109,13 +122,19 @@ class Hostile(BaseHTTPRequestHandler):
         if method == "initialize":
             version = asked["params"]["protocolVersion"]
             about = {"capabilities": {"tools": {}}, "serverInfo": {"name": "hostile", "version": "1"}}
-            return self.answer(asked, {"protocolVersion": version, **about})
+            session = None
+            if name == "expires":
+                Hostile.sessions += 1
+                session = f"session-{Hostile.sessions}"
+            return self.answer(asked, {"protocolVersion": version, **about}, session)
         if method == "tools/list":
             listed = LISTS.get(name, {"tools": [tool()]})
             cursor = (asked.get("params") or {}).get("cursor") or 0
             return self.answer(asked, listed(int(cursor)) if callable(listed) else listed)
         if method != "tools/call":
             return self.error(asked, "there is no such method", -32601)
+        if name == "expires" and self.headers["mcp-session-id"] == "session-1":
+            return self.reply(b"", 404)
         if name == "tells":
             return self.error(asked, f"no such token: {self.headers['authorization']}")
         return self.answer(asked, CALLS.get(name))
@@ -124,7 +143,7 @@ class Hostile(BaseHTTPRequestHandler):
         error = {"code": code, "message": message}
         self.reply(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "error": error}).encode())
 
-    def answer(self, asked: Json, given: Any) -> None:
+    def answer(self, asked: Json, given: Any, session: str | None = None) -> None:
         if given is None:
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
@@ -133,11 +152,17 @@ class Hostile(BaseHTTPRequestHandler):
             return self.reply(b"", given)
         if isinstance(given, bytes):
             return self.reply(given, kind="text/html" if given.startswith(b"<") else "application/json")
-        self.reply(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": given}).encode())
+        self.reply(
+            json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": given}).encode(), session=session
+        )
 
-    def reply(self, body: bytes, status: int = 200, kind: str = "application/json") -> None:
+    def reply(
+        self, body: bytes, status: int = 200, kind: str = "application/json", session: str | None = None
+    ) -> None:
         with suppress(OSError):
             self.send_response(status)
+            if session:
+                self.send_header("mcp-session-id", session)
             self.send_header("location", "http://169.254.169.254/latest")
             self.send_header("content-type", kind)
             self.send_header("content-length", str(len(body)))
@@ -252,3 +277,32 @@ def test_one_odd_tool_costs_no_other(gateway: Gateway, hostile: Callable[[str], 
     first = scenario.requests[0].json["tools"][0]
     assert first["parameters"] == {"type": "object", "properties": {"b": {"type": "string"}}}
     assert told.of("mcp_call")[0]["error"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [
+        (
+            "kinds",
+            "[resource: page, http://169.254.169.254/latest]\ninside a\n[resource: file:///a.bin, 3 bytes that are not "
+            "text]\n[audio: audio/wav, 6 bytes]\nlast",
+        ),
+        ("structured", '{"a":[1,null]}'),
+    ],
+)
+def test_what_a_result_may_hold(
+    gateway: Gateway, hostile: Callable[[str], Json], name: str, output: str
+) -> None:
+    """All of it is text for the model; a link is not followed."""
+    scenario = gateway.scenario(says("chat", calls=[("bad__do", {})]), says("chat", "Well."))
+    told = gateway.ask({"model": MODELS["chat"], "input": "go", "tools": [hostile(name)]})
+    assert told.of("mcp_call")[0]["output"] == output
+    assert scenario.requests[1].json["messages"][-1]["content"] == output
+
+
+def test_a_session_that_has_expired_is_opened_again(gateway: Gateway, hostile: Callable[[str], Json]) -> None:
+    """As the protocol wants it of a 404: the server has not heard of the call."""
+    gateway.scenario(says("chat", calls=[("bad__do", {}), ("bad__do", {})]), says("chat", "Well."))
+    told = gateway.ask({"model": MODELS["chat"], "input": "go", "tools": [hostile("expires")]})
+    assert [call["output"] for call in told.of("mcp_call")] == ["again", "again"], told.of("mcp_call")
+    assert Hostile.sessions == 2

@@ -2,6 +2,7 @@
 
 <url>/mcp          Streamable HTTP, stateful      tools: add, slow, fails, large, image, drawing, factor, secret, …
 <url>/other/mcp    Streamable HTTP, stateless     tools: add (another one), many_001 … many_100
+<url>/curious/mcp  Streamable HTTP, stateful      tools that ask the client: elicits, samples, roots, changes
 <url>/old/sse      server-sent events             tools: shout
 <url>/broken/mcp   answers 500;  <url>/locked/mcp  answers 401 without its bearer token
 """
@@ -16,9 +17,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated, Any
 
 import uvicorn
-from mcp.server.mcpserver import MCPServer
-from mcp_types import CallToolResult, ImageContent, TextContent, ToolAnnotations
-from pydantic import Field
+from mcp.server.mcpserver import Context, MCPServer
+from mcp_types import CallToolResult, ImageContent, SamplingMessage, TextContent, ToolAnnotations
+from pydantic import BaseModel, Field
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Mount
@@ -26,6 +27,10 @@ from starlette.routing import Mount
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(40)).decode()
 TOKEN = "token-of-the-locked-server"
 READ_ONLY = ToolAnnotations(read_only_hint=True)
+
+
+class Password(BaseModel):
+    password: str
 
 
 class McpServers:
@@ -63,18 +68,20 @@ class McpServers:
     def _app(self) -> Any:
         main = self._main().streamable_http_app()
         other = self._other().streamable_http_app(stateless_http=True, json_response=True)
+        curious = self._curious().streamable_http_app()
         old = self._old().sse_app()
 
         @asynccontextmanager
         async def lifespan(_: Starlette) -> AsyncIterator[None]:
             async with AsyncExitStack() as stack:
-                for app in (main, other):
+                for app in (main, other, curious):
                     await stack.enter_async_context(app.router.lifespan_context(app))
                 yield
 
         routes = [
             Mount("/broken", app=_answers(500)),
             Mount("/locked", app=self._locked(other)),
+            Mount("/curious", app=curious),
             Mount("/old", app=old),
             Mount("/other", app=other),
             Mount("/", app=main),
@@ -171,6 +178,32 @@ class McpServers:
 
         for number in range(1, 101):
             server.add_tool(many, name=f"many_{number:03}")
+        return server
+
+    def _curious(self) -> MCPServer:
+        server = MCPServer("curious", log_level="CRITICAL")
+
+        @server.tool()
+        async def elicits(ctx: Context) -> str:
+            answer = await ctx.elicit("Your password?", schema=Password)
+            return f"told {answer.action}"
+
+        @server.tool()
+        async def samples(ctx: Context) -> str:
+            text = TextContent(type="text", text="Say something.")
+            message = SamplingMessage(role="user", content=text)
+            answer = await ctx.session.create_message([message], max_tokens=10)
+            return f"heard {answer.role}"
+
+        @server.tool()
+        async def roots(ctx: Context) -> str:
+            return f"{len((await ctx.session.list_roots()).roots)} roots"
+
+        @server.tool()
+        async def changes(ctx: Context) -> str:
+            await ctx.session.send_tool_list_changed()
+            return "changed"
+
         return server
 
     def _old(self) -> MCPServer:

@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 CLOSE_SECONDS = 1.0  # for a server to be told that the session is over
 MAX_PAGES = 50  # of a list
 MAX_MESSAGE = 1000
+SESSION = "mcp-session-id"
 NOT_THIS_TRANSPORT = frozenset({400, 404, 405, 406, 415, 501})
 # The SDK's loggers, which show what servers said.
 LOGGERS = ("mcp", "client", "httpx2", "httpcore2")
@@ -53,8 +54,11 @@ class McpSession:
         self._secrets = secrets
         self._lookup = lookup
         self._found: dict[Target, str] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[
+            asyncio.Task[None]
+        ] = []  # the last one's session is in use, the others' have expired
         self._ready: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
+        self._has_expired = False
         self._closing = asyncio.Event()
         self._transport: BoundedTransport | None = None
         self._status = 0  # of the last HTTP answer
@@ -85,34 +89,47 @@ class McpSession:
         """Calls a tool. Raises nothing for what the server does."""
         await self._open()
         limit = self._server.timeout or self._settings.mcp_call_timeout
-        return await self._asked(self._called(name, arguments), limit)
+        sessions = len(self._tasks)
+        result = await self._asked(self._called(name, arguments), limit)
+        if result.failure and self._has_expired and sessions == 1:  # the server has not heard of the call
+            if len(self._tasks) == sessions:
+                self._start()
+            result = await self._asked(self._called(name, arguments), limit)
+        return result
 
     async def aclose(self) -> None:
         """Ends the session; a server that does not take note is left behind after CLOSE_SECONDS."""
-        if self._task is None:
+        if not self._tasks:
             return
         self._closing.set()
-        done, _ = await asyncio.wait((self._task,), timeout=CLOSE_SECONDS)
-        if not done:
-            self._task.cancel()
-            await asyncio.wait((self._task,), timeout=CLOSE_SECONDS)
+        _, left = await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=CLOSE_SECONDS)
 
     # ---------------------------------------------------------------- asking
 
     async def _open(self) -> None:
         """Once. Importing the SDK, which may take seconds, is not the server's time."""
-        if self._task is None:
+        if not self._tasks:
             await asyncio.to_thread(_import_sdk)
-            self._task = self._task or asyncio.create_task(self._run())
+            if not self._tasks:
+                self._start()
+
+    def _start(self) -> None:
+        """A new session; what is asked from now on is asked there."""
+        if self._tasks:
+            self._ready = asyncio.get_running_loop().create_future()
+        self._tasks.append(asyncio.create_task(self._run(self._ready)))
 
     async def _asked(self, asking: Coroutine[Any, Any, T], limit: float) -> T | Result:
         """What the server answers within `limit` seconds; else why not."""
-        assert self._task is not None
-        asked = asyncio.ensure_future(asking)
+        asked, task, ready = asyncio.ensure_future(asking), self._tasks[-1], self._ready
         try:
             async with asyncio.timeout(limit):
-                await asyncio.wait((asked, self._task), return_when=asyncio.FIRST_COMPLETED)
-                if not asked.done() and self._ready.done() and self._ready.exception():
+                await asyncio.wait((asked, task), return_when=asyncio.FIRST_COMPLETED)
+                if not asked.done() and ready.done() and ready.exception():
                     await asyncio.wait((asked,))
             if not asked.done():
                 return failed("The connection to the MCP server broke.", code=502)
@@ -156,7 +173,7 @@ class McpSession:
 
     # ---------------------------------------------------------------- the session's own task
 
-    async def _run(self) -> None:
+    async def _run(self, ready: asyncio.Future[Client]) -> None:
         try:
             headers = await self._headers()
             opening = [*headers.values(), self._server.url.partition("?")[2]]
@@ -165,22 +182,20 @@ class McpSession:
             if self._server.url.partition("?")[0].rstrip("/").endswith("/sse"):
                 transports.reverse()
             try:
-                await self._serve(transports[0](headers))
+                await self._serve(transports[0](headers), ready)
             except Exception:
-                if self._ready.done() or self._status not in NOT_THIS_TRANSPORT:
+                if ready.done() or self._status not in NOT_THIS_TRANSPORT:
                     raise
-                await self._serve(transports[1](headers))
+                await self._serve(transports[1](headers), ready)
         except BaseException as error:
-            if not self._ready.done():
-                self._ready.set_exception(
-                    ConnectionError() if isinstance(error, asyncio.CancelledError) else error
-                )
-                self._ready.exception()  # whoever still asks is told
+            if not ready.done():
+                ready.set_exception(ConnectionError() if isinstance(error, asyncio.CancelledError) else error)
+                ready.exception()  # whoever still asks is told
             if isinstance(error, asyncio.CancelledError):
                 raise
             log.debug("an MCP session ended: %s", type(error).__name__)
 
-    async def _serve(self, transport: Any) -> None:
+    async def _serve(self, transport: Any, ready: asyncio.Future[Client]) -> None:
         from mcp import Client
         from mcp_types import Implementation
 
@@ -188,7 +203,7 @@ class McpSession:
         async with AsyncExitStack() as stack:
             async with asyncio.timeout(self._settings.mcp_connect_timeout):
                 client = await stack.enter_async_context(Client(transport, client_info=info, cache=None))
-            self._ready.set_result(client)
+            ready.set_result(client)
             await self._closing.wait()
 
     @asynccontextmanager
@@ -229,6 +244,8 @@ class McpSession:
 
         async def note(response: httpx2.Response) -> None:
             self._status = response.status_code
+            if response.status_code == 404 and SESSION in response.request.headers:
+                self._has_expired = True
 
         timeout = httpx2.Timeout(self._settings.mcp_connect_timeout, read=None)
         return client(
