@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from openresponses.catalog import Provider
 from openresponses.protocol.errors import ApiError
-from openresponses.routing import Provider, Route, Router, join_version
+from openresponses.routing import Route, Router, join_version
 from openresponses.secrets import EnvironmentSecrets
 from openresponses.settings import Settings, SettingsError
 

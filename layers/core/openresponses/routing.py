@@ -17,9 +17,8 @@ from .catalog import AUTH, BASE_URL, NAME, Catalog, KnownModel, Place, Provider
 from .protocol.errors import ApiError
 from .secrets import Secrets
 from .settings import Settings
+from .upstream.endpoint import Endpoint
 from .upstream.sigv4 import Signer
-
-__all__ = ["Endpoint", "KnownModel", "Provider", "Route", "Router", "join_version"]
 
 MAX_RESOLVED = 1000
 VERSION_SEGMENT = re.compile(r"v\d+\w*")
@@ -37,14 +36,6 @@ class Route(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.provider.name}/{self.model}"
-
-
-class Endpoint(NamedTuple):
-    """How a provider is reached: the URL that its adapter's paths follow, and the headers, with the key."""
-
-    base_url: str
-    headers: dict[str, str]
-    signer: Signer | None = None
 
 
 class Router:

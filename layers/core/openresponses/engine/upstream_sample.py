@@ -11,13 +11,23 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import httpx
 
-from ..adapters.base import Adapter, Delta, Failed, Turn, UpstreamRequest, provider_error
+from ..adapters.base import (
+    Adapter,
+    Delta,
+    Failed,
+    MessageStarted,
+    Started,
+    Turn,
+    UpstreamRequest,
+    Usage,
+    provider_error,
+)
 from ..catalog import Provider
 from ..metrics import CIRCUITS_OPENED, KEY_REFUSED, RETRIES, THROTTLED
 from ..protocol.errors import ApiError
-from ..routing import Endpoint
 from ..telemetry import REQUEST_ID, bounded
 from ..upstream.client import Answer
+from ..upstream.endpoint import Endpoint
 from ..upstream.retry import seconds_of, with_retries
 from .answer import AnswerReader
 from .faults import MISREAD, without_text
@@ -25,6 +35,7 @@ from .services import Services
 
 log = logging.getLogger(__name__)
 
+NO_CONTENT = frozenset({Started, MessageStarted, Usage, Failed})
 GRACE_SECONDS = 5.0  # for what follows the provider's own end: usage, the end of the connection
 
 
@@ -207,7 +218,7 @@ class UpstreamSample:
 
 
 def _is_content(delta: Delta) -> bool:
-    return type(delta).__name__ not in ("Started", "Usage", "Failed", "MessageStarted")
+    return type(delta) not in NO_CONTENT
 
 
 def explained(adapter: Adapter, answer: Answer, body: bytes) -> ApiError:

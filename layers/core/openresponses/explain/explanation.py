@@ -22,6 +22,7 @@ from typing import Any
 
 from ..adapters.base import UpstreamRequest
 from ..adapters.registry import adapter_named
+from ..catalog import Provider
 from ..engine.caller import Caller
 from ..engine.sample import Answers
 from ..engine.services import Services
@@ -29,7 +30,7 @@ from ..engine.turn import ResponseTurn
 from ..protocol.errors import ApiError
 from ..protocol.request import CreateResponse, parse_request
 from ..protocol.response import new_response
-from ..routing import Provider, Route
+from ..routing import Route
 from ..secrets import Secrets
 from ..upstream.client import STATIC_HEADERS
 from ..upstream.guard import no_lookup

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NotRequired
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
 from .errors import ApiError
@@ -19,19 +19,19 @@ MAX_ITEMS = 20  # in one request
 Items = Annotated[list[Item], Field(max_length=MAX_ITEMS)]
 
 
+@with_config(STRICT)
 class CreateConversation(TypedDict):
-    __pydantic_config__ = STRICT  # type: ignore[misc]
     items: NotRequired[Items | None]
     metadata: NotRequired[Metadata | None]
 
 
+@with_config(STRICT)
 class AddItems(TypedDict):
-    __pydantic_config__ = STRICT  # type: ignore[misc]
     items: Items
 
 
+@with_config(STRICT)
 class UpdateConversation(TypedDict):
-    __pydantic_config__ = STRICT  # type: ignore[misc]
     metadata: Metadata | None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import ConfigDict, Discriminator, Field, Tag
+from pydantic import ConfigDict, Discriminator, Field, Tag, with_config
 from typing_extensions import TypedDict
 
 from .ids import LONGEST_CALL_ID
@@ -29,28 +29,28 @@ ToolName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[a-zA-Z
 # --------------------------------------------------------------------------- content parts
 
 
+@with_config(CONFIG)
 class TextPart(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
     text: str
 
 
+@with_config(CONFIG)
 class RefusalPart(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
     refusal: str
 
 
+@with_config(CONFIG)
 class ImagePart(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
     image_url: NotRequired[str | None]
     file_id: NotRequired[str | None]
     detail: NotRequired[Literal["low", "high", "auto", "original"] | None]
 
 
+@with_config(CONFIG)
 class FilePart(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
     filename: NotRequired[str | None]
     file_data: NotRequired[str | None]
@@ -58,20 +58,20 @@ class FilePart(TypedDict):
     file_id: NotRequired[str | None]
 
 
+@with_config(CONFIG)
 class VideoPart(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
     video_url: str
 
 
+@with_config(CONFIG)
 class InputAudio(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     data: str
     format: str
 
 
+@with_config(CONFIG)
 class AudioPart(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
     input_audio: InputAudio
 
@@ -118,8 +118,8 @@ Content = Annotated[
 # --------------------------------------------------------------------------- items
 
 
+@with_config(CONFIG)
 class MessageItem(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: NotRequired[Literal["message"] | None]
     id: NotRequired[str | None]
     role: Literal["user", "assistant", "system", "developer"]
@@ -128,8 +128,8 @@ class MessageItem(TypedDict):
     phase: NotRequired[Literal["commentary", "final_answer"] | None]
 
 
+@with_config(CONFIG)
 class FunctionCallItem(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
     id: NotRequired[str | None]
     call_id: CallId
@@ -139,8 +139,8 @@ class FunctionCallItem(TypedDict):
     status: NotRequired[Status | None]
 
 
+@with_config(CONFIG)
 class CustomToolCallItem(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
     id: NotRequired[str | None]
     call_id: CallId
@@ -150,8 +150,8 @@ class CustomToolCallItem(TypedDict):
     status: NotRequired[Status | None]
 
 
+@with_config(CONFIG)
 class ToolOutputItem(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
     id: NotRequired[str | None]
     call_id: CallId
@@ -159,8 +159,8 @@ class ToolOutputItem(TypedDict):
     status: NotRequired[Status | None]
 
 
+@with_config(CONFIG)
 class ReasoningItem(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
     id: NotRequired[str | None]
     summary: NotRequired[list[Reasoned] | None]
@@ -169,23 +169,23 @@ class ReasoningItem(TypedDict):
     status: NotRequired[Status | None]
 
 
+@with_config(CONFIG)
 class ItemReference(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: NotRequired[Literal["item_reference"] | None]
     id: str
 
 
+@with_config(CONFIG)
 class CompactionItem(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
     id: NotRequired[str | None]
     encrypted_content: str
 
 
+@with_config(CONFIG)
 class OtherItem(TypedDict):
     """An item of a hosted or client-side tool of OpenAI's: kept as it is."""
 
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
     id: NotRequired[str | None]
     call_id: NotRequired[CallId | None]
@@ -193,26 +193,26 @@ class OtherItem(TypedDict):
     approval_request_id: NotRequired[str | None]
 
 
+@with_config(CONFIG)
 class McpListedTool(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     name: str
     description: NotRequired[str | None]
     input_schema: dict[str, Any]
     annotations: NotRequired[dict[str, Any] | None]
 
 
+@with_config(CONFIG)
 class McpListToolsItem(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
     id: NotRequired[str | None]
     server_label: str
     tools: list[McpListedTool]
 
 
+@with_config(CONFIG)
 class McpCallItem(TypedDict):
     """A call on an MCP server, or the request to approve one."""
 
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
     id: NotRequired[str | None]
     server_label: str
@@ -222,8 +222,8 @@ class McpCallItem(TypedDict):
     output: NotRequired[str | None]
 
 
+@with_config(CONFIG)
 class McpApprovalResponse(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
     id: NotRequired[str | None]
     approval_request_id: str
@@ -289,8 +289,8 @@ def item_tag(value: Any) -> str | None:
 # --------------------------------------------------------------------------- tools
 
 
+@with_config(CONFIG)
 class FunctionTool(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
     name: ToolName
     description: NotRequired[str | None]
@@ -298,15 +298,15 @@ class FunctionTool(TypedDict):
     strict: NotRequired[bool | None]
 
 
+@with_config(CONFIG)
 class CustomFormat(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: Literal["text", "grammar"]
     syntax: NotRequired[Literal["lark", "regex"] | None]
     definition: NotRequired[str | None]
 
 
+@with_config(CONFIG)
 class CustomTool(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
     name: ToolName
     description: NotRequired[str | None]
@@ -318,8 +318,8 @@ def inner_tool_tag(value: Any) -> str | None:
     return f"<{kind}>" if kind in ("function", "custom") else None
 
 
+@with_config(CONFIG)
 class NamespaceTool(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
     name: ToolName
     description: NotRequired[str | None]
@@ -331,14 +331,14 @@ class NamespaceTool(TypedDict):
     ]
 
 
+@with_config(CONFIG)
 class McpFilter(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     tool_names: NotRequired[list[str] | None]
     read_only: NotRequired[bool | None]
 
 
+@with_config(CONFIG)
 class McpApproval(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     always: NotRequired[McpFilter | None]
     never: NotRequired[McpFilter | None]
 
@@ -351,10 +351,10 @@ def word_or_filter(value: Any) -> str | None:
     return "<word>" if isinstance(value, str) else "<filter>" if isinstance(value, dict) else None
 
 
+@with_config(CONFIG)
 class McpTool(TypedDict):
     """A server by its address, by a provider's connector, or by its label alone, where the operator configured it."""
 
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
     server_label: Annotated[str, Field(min_length=1, max_length=128)]
     server_url: NotRequired[str | None]
@@ -378,8 +378,8 @@ class McpTool(TypedDict):
     ]
 
 
+@with_config(CONFIG)
 class HostedTool(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
 
 
@@ -424,18 +424,18 @@ Tool = Annotated[
 ]
 
 
+@with_config(CONFIG)
 class ToolSearchOutput(TypedDict):
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
     id: NotRequired[str | None]
     call_id: NotRequired[CallId | None]
     tools: list[Tool]
 
 
+@with_config(CONFIG)
 class AdditionalTools(TypedDict):
     """Tools that come in the input instead of in `tools` (Codex); they are offered like the others."""
 
-    __pydantic_config__ = CONFIG  # type: ignore[misc]
     type: str
     id: NotRequired[str | None]
     tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)]

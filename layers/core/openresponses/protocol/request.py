@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, NotRequired
 
 import orjson
-from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
 from .depth import DEEPEST, too_deep
@@ -29,8 +29,8 @@ Penalty = Annotated[float, Field(ge=-2, le=2)]
 Mode = Literal["none", "auto", "required"]
 
 
+@with_config(LOOSE)
 class Reasoning(TypedDict):
-    __pydantic_config__ = LOOSE  # type: ignore[misc]
     effort: NotRequired[Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None]
     summary: NotRequired[Literal["auto", "concise", "detailed", "none"] | None]
     generate_summary: NotRequired[Literal["auto", "concise", "detailed"] | None]
@@ -38,8 +38,8 @@ class Reasoning(TypedDict):
     mode: NotRequired[str | None]
 
 
+@with_config(LOOSE)
 class TextFormat(TypedDict):
-    __pydantic_config__ = LOOSE  # type: ignore[misc]
     type: Literal["text", "json_object", "json_schema"]
     name: NotRequired[str | None]
     description: NotRequired[str | None]
@@ -47,27 +47,27 @@ class TextFormat(TypedDict):
     strict: NotRequired[bool | None]
 
 
+@with_config(LOOSE)
 class Text(TypedDict):
-    __pydantic_config__ = LOOSE  # type: ignore[misc]
     format: NotRequired[TextFormat | None]
     verbosity: NotRequired[Literal["low", "medium", "high"] | None]
 
 
+@with_config(LOOSE)
 class ToolChoice(TypedDict):
-    __pydantic_config__ = LOOSE  # type: ignore[misc]
     type: str
     name: NotRequired[str | None]
     mode: NotRequired[Mode | None]
     tools: NotRequired[Annotated[list[Json], Field(min_length=1, max_length=MAX_TOOLS)] | None]
 
 
+@with_config(LOOSE)
 class StreamOptions(TypedDict):
-    __pydantic_config__ = LOOSE  # type: ignore[misc]
     include_obfuscation: NotRequired[bool | None]
 
 
+@with_config(LOOSE)
 class StoredPrompt(TypedDict):
-    __pydantic_config__ = LOOSE  # type: ignore[misc]
     id: str
     version: NotRequired[str | None]
     variables: NotRequired[Json | None]
@@ -80,10 +80,10 @@ def mode_or_tool(value: Any) -> str | None:
 Items = Annotated[list[Item], Field(max_length=MAX_INPUT_ITEMS)]
 
 
+@with_config(STRICT)
 class CreateResponse(TypedDict):
     """Every field we know; the rest of a client's body is ignored."""
 
-    __pydantic_config__ = STRICT  # type: ignore[misc]
     model: NotRequired[str | None]
     input: NotRequired[
         Annotated[

@@ -21,7 +21,7 @@ import orjson
 
 from ..adapters.base import UpstreamRequest
 from ..protocol.errors import ApiError
-from ..routing import Endpoint
+from .endpoint import Endpoint
 
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 ERROR_BODY_SECONDS = 5.0
