@@ -76,6 +76,8 @@ class Budget:
         note = turn.state[self._note]
         waiting = [name for name in self._limits if note["reserved"][name] is None]
         if waiting:
+            if not any(note["reserved"].values()):  # it may have waited through a midnight
+                note |= {**self._today(turn), "reserved": note["reserved"]}
             spent = _spent(sample.profile, *_estimate(turn.request))
             await self._reserve(turn, note, {name: spent[name] for name in waiting})
 
