@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ from openresponses.telemetry import Trace, bounded
 from prometheus_client.parser import text_string_to_metric_families
 
 from ..support.gateway import Gateway
+from ..support.mcp_server import McpServers
 from ..support.provider import SSE, Answer, Provider
 from ..support.speech import MODELS, USAGE, says
 from .conftest import Watched
@@ -31,6 +33,13 @@ def ask(gateway: Gateway, headers: dict[str, str] = TENANT, /, **body: Any) -> h
 
 def with_id(answer: Answer, header: str, value: str) -> Answer:
     return Answer(answer.body, answer.status, answer.content_type, {header: value})
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[McpServers]:
+    started = McpServers().start()
+    yield started
+    started.stop()
 
 
 # --------------------------------------------------------------------------- samples and tools
@@ -118,6 +127,34 @@ def test_a_loop_of_tools(gateway: Gateway, watched: Watched) -> None:
     found = spans.attributes(spans.TOOL, tools[1])
     assert found["gen_ai.operation.name"] == "execute_tool" and found["openresponses.tool.kind"] == "hosted"
     assert "canary" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "error"),
+    [("add", {"first": 1}, None), ("fails", {}, "tool_error"), ("add", [1], "-32602")],
+)
+def test_a_tool_of_an_mcp_server(
+    gateway: Gateway, watched: Watched, servers: McpServers, name: str, arguments: Any, error: str | None
+) -> None:
+    """In the conventions' words for MCP."""
+    url = f"{servers.url}/mcp"
+    server = {"type": "mcp", "server_label": "math", "server_url": url, "require_approval": "never"}
+    listed = {"name": name, "input_schema": {"type": "object"}, "description": None, "annotations": None}
+    known = {
+        "type": "mcp_list_tools",
+        "id": "mcpl_1",
+        "server_label": "math",
+        "tools": [listed],
+    }
+    gateway.scenario(says("chat", calls=[(f"math__{name}", arguments)]), says("chat", "Well."))
+    given = [known, {"role": "user", "content": "go"}]
+    told = ask(gateway, model=MODELS["chat"], input=given, tools=[server]).json()
+    assert told["status"] == "completed"
+    [report] = watched.told.tools
+    found = spans.attributes(spans.TOOL, report)
+    assert found.get("error.type") == error
+    assert (found["gen_ai.tool.name"], found["mcp.method.name"]) == (name, "tools/call")
+    assert (found["server.address"], found["openresponses.mcp.server_label"]) == ("127.0.0.1", "math")
 
 
 # --------------------------------------------------------------------------- one id through all lines

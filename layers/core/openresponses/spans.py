@@ -13,7 +13,10 @@ from urllib.parse import urlsplit
 from .telemetry import SampleReport, ToolReport, TurnReport
 
 # What the conventions call our providers, where that is another name.
-PROVIDER_NAMES = {"gemini": "gcp.gemini", "bedrock": "aws.bedrock", "mistral": "mistral_ai", "xai": "x_ai"}
+PROVIDER_NAMES = {
+    **{"gemini": "gcp.gemini", "azure": "azure.ai.openai", "mistral": "mistral_ai", "xai": "x_ai"},
+    **dict.fromkeys(("bedrock", "bedrock-chat", "bedrock-responses"), "aws.bedrock"),
+}
 
 
 class Attribute(NamedTuple):
@@ -81,6 +84,7 @@ SAMPLE: tuple[Attribute, ...] = (
     Attribute("gen_ai.response.time_to_first_chunk", lambda r: _seconds(r.first_chunk), "Seconds, retries included"),
     Attribute("gen_ai.usage.input_tokens", _usage("input_tokens"), "Cached ones included"),
     Attribute("gen_ai.usage.cache_read.input_tokens", _usage("cached_tokens"), "Of the input"),
+    Attribute("gen_ai.usage.cache_creation.input_tokens", _usage("cache_write_tokens"), "The same"),
     Attribute("gen_ai.usage.output_tokens", _usage("output_tokens"), "Reasoning included"),
     Attribute("gen_ai.usage.reasoning.output_tokens", _usage("reasoning_tokens"), "Of the output"),
     Attribute("server.address", lambda r: _address(r.base_url), "The provider's host"),
@@ -104,7 +108,7 @@ TOOL: tuple[Attribute, ...] = (
     Attribute("server.address", lambda r: _address(r.url), "An MCP server's host"),
     Attribute("server.port", lambda r: _port(r.url), "Its port"),
     Attribute("error.type", lambda r: r.error, "The kind of failure: an exception's name, `timeout`, `cancelled`, "
-              "`invalid_arguments`, `mcp_protocol_error`, `mcp_tool_execution_error`, `http_error`"),
+              "`invalid_arguments`; of an MCP server's tool `tool_error`, or the code of JSON-RPC or HTTP"),
     Attribute("openresponses.tool.kind", lambda r: r.kind, "`hosted` or `mcp`"),
     Attribute("openresponses.mcp.server_label", lambda r: r.server, "The MCP server's label"),
     Attribute("duration_ms", lambda r: round(r.duration, 1), "Of the call"),

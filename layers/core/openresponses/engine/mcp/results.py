@@ -27,8 +27,10 @@ class Result:
 
     @property
     def failure(self) -> str | None:
-        """The kind of failure, None for none."""
-        return self.error["type"] if self.error else None
+        """The kind of failure in the words of OpenTelemetry's `error.type`, None for none: `tool_error`, or a code."""
+        if self.error is None:
+            return None
+        return "tool_error" if "content" in self.error else str(self.error["code"])
 
     def fields(self) -> Json:
         """Of the item `mcp_call`."""
