@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Any
 
 import aiohttp
 import httpx
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import AiohttpResponseStream
@@ -69,12 +72,36 @@ def _break(body: aiohttp.StreamReader) -> None:
         body.set_exception(aiohttp.ClientPayloadError("The connection was closed in mid-body."))
 
 
+class Handler(ResponseHandler):
+    """A connection. One on which something comes while it waits in the pool is not used again: nobody has asked for it,
+    and aiohttp would take it for the answer to the next request, maybe another tenant's."""
+
+    _received = 0  # reads of the socket
+    _released_after: int | None = None  # so many, into the pool
+
+    def data_received(self, data: bytes) -> None:
+        self._received += bool(data)  # aiohttp calls it without any, to go on with what it holds
+        super().data_received(data)
+
+    @property
+    def should_close(self) -> bool:
+        """Asked when the connection is given back."""
+        self._released_after = self._received
+        return super().should_close
+
+    def is_connected(self) -> bool:
+        """Asked of what waits in the pool."""
+        return self._released_after in (None, self._received) and super().is_connected()
+
+
 def transport(*, behind_proxy: bool) -> httpx.AsyncBaseTransport:
     """A transport with one pool; its limits are the caller's."""
 
     def session() -> aiohttp.ClientSession:
         # No limit: a turn waits for its provider, never for another turn. No cookies: they would join tenants.
         connector = aiohttp.TCPConnector(limit=0, ssl=httpx.create_ssl_context(), keepalive_timeout=60)
+        make: Any = partial(Handler, loop=asyncio.get_running_loop())
+        connector._factory = make
         return aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=behind_proxy
         )

@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import httpx
@@ -171,8 +171,10 @@ def _sender() -> tuple[Callable[[httpx.Request], Awaitable[httpx.Response]], Cal
     try:
         from .aiohttp_transport import transport
     except ImportError:
-        client = httpx.AsyncClient(timeout=None, follow_redirects=False)
-        return partial(client.send, stream=True), client.aclose
+        from .httpx_transport import Sender
+
+        sender = Sender()
+        return sender.send, sender.aclose
     proxied = any(os.environ.get(name) or os.environ.get(name.lower()) for name in PROXY_VARIABLES)
     pool = transport(behind_proxy=proxied)
     return pool.handle_async_request, pool.aclose
