@@ -327,7 +327,7 @@ def test_a_dead_provider_is_not_called_much_more_often_than_it_is_asked(
         calls = 150
 
         def ask(count: int) -> None:
-            with httpx.Client(trust_env=False, timeout=30) as client:
+            with httpx.Client(trust_env=False, timeout=120) as client:
                 for _ in range(count):
                     client.post(f"{server.url}/v1/responses", json={"model": ANTHROPIC, "input": "hi"})
 
