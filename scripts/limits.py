@@ -8,8 +8,8 @@ from pathlib import Path
 from openresponses.adapters.anthropic.request import DEFAULT_MAX_TOKENS
 from openresponses.engine import calls, held, hosted_tools, middleware, tool_results
 from openresponses.engine.mcp import listing, results
-from openresponses.http import body, idempotency, server, websocket
-from openresponses.protocol import conversations, items, pages
+from openresponses.http import body, idempotency, server
+from openresponses.protocol import conversations, items, pages, websocket
 from openresponses.settings import Settings
 from openresponses.store import base, dynamodb_connections, dynamodb_layout
 from openresponses.upstream import api_gateway, framing, guarded_transport

@@ -15,11 +15,10 @@ from typing import Any
 import orjson
 from aws_lambda_powertools import Logger
 from openresponses.lambda_worker import LambdaWorker
-from openresponses.protocol.errors import ApiError
-from openresponses.protocol.websocket import envelope
+from openresponses.protocol.websocket import envelope, too_many_waiting
 from openresponses.sealing import Sealer, secret_keys
 from openresponses.settings import Settings
-from openresponses.store.connections import MAX_WAITING, Gone, TooManyWaiting
+from openresponses.store.connections import Gone, TooManyWaiting
 from openresponses.store.dynamodb_connections import DynamoDBConnections
 from openresponses.store.dynamodb_table import Table
 from openresponses.store.retention import Retention
@@ -78,10 +77,8 @@ async def message(connection: str, asked: Json, event: Json) -> int:
 
 async def refuse(connection: str) -> None:
     """A client that sends on and on loses its connection, as at the local server."""
-    wait = f"At most {MAX_WAITING} messages may wait for their turn."
-    error = ApiError("rate_limit_exceeded", wait, retry_after=1)
     try:
-        await api_gateway.post(connection, orjson.dumps(envelope(error)))
+        await api_gateway.post(connection, orjson.dumps(envelope(too_many_waiting())))
         await api_gateway.close(connection)
     except Gone:
         pass

@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 import pytest
 from openresponses.engine.caller import Caller
-from openresponses.middleware.windows import day_of, window
+from openresponses.middleware.windows import window
+from openresponses.store.keys import day_of
 
 from ..support.client import Client, Told
 from ..support.gateway import Server, environment

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from openresponses.middleware import concurrency
-from openresponses.middleware.windows import day_of
+from openresponses.store.keys import day_of
 
 from ..background.asking import cancel, create, poll
 from ..support.client import Client

@@ -13,9 +13,9 @@ from uuid import uuid4
 import httpx
 import pytest
 from openresponses.http.app import create_app
-from openresponses.middleware.windows import day_of
 from openresponses.secrets import EnvironmentSecrets
 from openresponses.store.dynamodb import DynamoDBStore
+from openresponses.store.keys import day_of
 
 from scripts import stand_in
 

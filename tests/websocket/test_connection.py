@@ -22,6 +22,7 @@ from openresponses.engine.caller import Caller
 from openresponses.http import websocket
 from openresponses.http.auth import bearer_owner
 from openresponses.protocol.errors import ApiError
+from openresponses.protocol.websocket import MAX_WAITING
 from openresponses.store.keys import digest_of
 from openresponses.store.sqlite_keys import SQLiteKeys
 from starlette.requests import HTTPConnection
@@ -150,7 +151,7 @@ def test_a_message_that_is_too_large(limited: Server) -> None:
 def test_too_many_waiting_messages(connect: Connect) -> None:
     socket = connect()
     socket.create(**ECHO, input="/slow 0.2\n/long 1000")
-    for _ in range(websocket.MAX_WAITING + 1):
+    for _ in range(MAX_WAITING + 1):
         socket.create(**ECHO, input="Hi")
     while (frame := socket.frame())["type"] != "error":
         assert frame["response"]["id"] if "response" in frame else frame

@@ -20,9 +20,8 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 from . import __version__, spans
 from .telemetry import SampleReport, ToolReport, Trace, TurnReport
 
-OK = frozenset(
-    {"completed", "incomplete", "refused"}
-)  # how a turn may end without being an error of this side
+# How a turn may end without being an error of this side.
+OK = frozenset({"completed", "incomplete", "refused"})
 
 
 class OtelTelemetry:

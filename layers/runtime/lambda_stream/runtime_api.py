@@ -82,9 +82,8 @@ class RuntimeApi:
         self.address = address
         host, _, port = address.rpartition(":")
         self.host, self.port = host, int(port)
-        self._connection = http.client.HTTPConnection(
-            self.host, self.port
-        )  # no timeout: /next may wait for hours
+        # No timeout: /next may wait for hours.
+        self._connection = http.client.HTTPConnection(self.host, self.port)
 
     def next(self) -> Invocation:
         """Waits for the next invocation. Sets the process's X-Ray trace, as the managed runtime does."""

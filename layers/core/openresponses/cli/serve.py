@@ -33,9 +33,8 @@ OTLP_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDP
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 BACKLOG = 2048
 EXAMPLE = '{"model": "echo", "input": "Hello"}'
-KEEP_ALIVE_SECONDS = (
-    75  # longer than clients keep an idle connection: they close it, not the server under them
-)
+# Longer than clients keep an idle connection: they close it, not the server under them.
+KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 3  # for the last bytes of what was open, after the turns have ended
 
 

@@ -21,6 +21,11 @@ def as_api_error(error: Exception) -> ApiError:
         log.error("the store failed a turn: %s", error)
         return store_unreachable()
     log.error("a fault of the gateway failed a turn", exc_info=without_text(error))
+    return gateway_fault()
+
+
+def gateway_fault() -> ApiError:
+    """What the client is told of a fault of the gateway's own, or of an operator's middleware."""
     return ApiError("server_error", "The gateway failed; the request id leads to its log.")
 
 

@@ -38,7 +38,7 @@ from ..adapters.base import (
 from ..protocol.errors import ApiError, quoted
 from ..store.base import StoreUnavailable
 from .caller import Caller
-from .faults import as_api_error, without_text
+from .faults import as_api_error, gateway_fault, without_text
 
 if TYPE_CHECKING:
     from ..routing import Route, Router
@@ -202,7 +202,7 @@ class Hooks:
                 try:
                     kept = on_event(self.context, delta)
                 except asyncio.CancelledError:  # of its own: nothing has been waited for
-                    raise failure() from None
+                    raise gateway_fault() from None
                 if kept is None:
                     continue
                 seen.append(kept)
@@ -236,7 +236,7 @@ class Hooks:
             raise as_api_error(error) from None
         except Exception as error:
             log.error("%s.%s failed", type(middleware).__name__, name, exc_info=without_text(error))
-            raise failure() from None
+            raise gateway_fault() from None
 
 
 def hooks_of(
@@ -253,11 +253,6 @@ def hooks_of(
         hooks.context.state |= carried
         hooks.resume()
     return hooks
-
-
-def failure() -> ApiError:
-    """What the client is told of a middleware's own fault."""
-    return ApiError("server_error", "The gateway failed; the request id leads to its log.")
 
 
 async def to_its_end(hook: Coroutine[Any, Any, Any]) -> None:

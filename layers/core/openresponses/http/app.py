@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from ..engine.admission import Turns
-from ..engine.faults import as_api_error
+from ..engine.faults import as_api_error, gateway_fault
 from ..protocol.errors import ApiError
 from ..sealing import Sealer, memory_keys
 from ..secrets import Secrets
@@ -126,7 +126,7 @@ async def on_store_unavailable(request: Request, error: StoreUnavailable) -> Res
 
 
 async def on_exception(request: Request, error: Exception) -> Response:
-    return error_response(ApiError("server_error", "The gateway failed; the request id leads to its log."))
+    return error_response(gateway_fault())
 
 
 ERROR_HANDLERS: Any = {

@@ -18,13 +18,11 @@ from websockets.server import ServerProtocol
 from ..engine.admission import Turns
 from ..protocol.errors import ApiError
 
-HEAD_SECONDS = (
-    30.0  # for a request's line and headers to arrive, from the connection or from their first byte
-)
+# For a request's line and headers to arrive, from the connection or from their first byte.
+HEAD_SECONDS = 30.0
 
-STALLED_SECONDS = (
-    300.0  # for a client to take what fills the connection's buffer: it holds a turn's place meanwhile
-)
+# For a client to take what fills the connection's buffer: it holds a turn's place meanwhile.
+STALLED_SECONDS = 300.0
 
 
 class Server(uvicorn.Server):

@@ -21,11 +21,10 @@ from ..engine.faults import as_api_error
 from ..engine.services import Services
 from ..engine.session import Json, Session
 from ..protocol.errors import ApiError
-from ..protocol.websocket import envelope
+from ..protocol.websocket import MAX_WAITING, envelope, too_many_waiting
 from .auth import Authenticate
 
 GRACE_SECONDS = 5.0  # for a turn to say its end, when the connection has reached its limit
-MAX_WAITING = 16  # messages that may wait for their turn
 KEY_SECONDS = 300.0  # after which the key is looked at again, before the next turn
 # Close codes of RFC 6455, section 7.4.1.
 GOING_AWAY, POLICY_VIOLATION, INTERNAL_ERROR = 1001, 1008, 1011
@@ -87,8 +86,7 @@ class Connection:
         self._waiting.append(message["bytes"] if text is None else text.encode())
         if len(self._waiting) > MAX_WAITING:
             await self._cancel_turns()
-            wait = f"At most {MAX_WAITING} messages may wait for their turn."
-            await self._end(ApiError("rate_limit_exceeded", wait, retry_after=1), POLICY_VIOLATION)
+            await self._end(too_many_waiting(), POLICY_VIOLATION)
             return False
         if self._turns is None or self._turns.done():
             self._turns = asyncio.create_task(self._answer_waiting())

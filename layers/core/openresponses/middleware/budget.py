@@ -20,7 +20,8 @@ import orjson
 from ..adapters.base import ModelProfile, Turn
 from ..engine.middleware import TurnContext
 from ..protocol.errors import ApiError
-from .windows import DAY, KEPT, Per, check_options, day_of, end_of, window
+from ..store.keys import day_of
+from .windows import DAY, KEPT, Per, check_options, end_of, window
 
 Json = dict[str, Any]
 log = logging.getLogger(__name__)

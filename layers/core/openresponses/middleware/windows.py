@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, Literal
 
 from ..engine.caller import Caller
@@ -17,11 +16,6 @@ KEPT = 35 * DAY  # after a day has ended, what was used on it can still be read
 def window(unit: str, caller: Caller, per: Per) -> str:
     """The name of the window `unit` (as day#2027-01-15) of the tenant, or of its key alone."""
     return f"{unit}#key#{caller.key_id}" if per == "key" and caller.key_id else unit
-
-
-def day_of(now: float) -> str:
-    """The day in UTC, as 2027-01-15."""
-    return time.strftime("%Y-%m-%d", time.gmtime(now))
 
 
 def end_of(now: float, length: int) -> int:

@@ -13,6 +13,7 @@ from .request import parse_request
 Json = dict[str, Any]
 
 CREATE = "response.create"
+MAX_WAITING = 16  # messages of a connection that may wait for their turn
 ACKNOWLEDGEMENTS = frozenset({"response.processed"})  # of Codex; they ask for nothing
 # Fields of HTTP → the one value that says what happens here anyway (Codex sends `stream: true`), if there is one.
 HTTP_FIELDS: dict[str, Any] = {"stream": True, "background": False, "stream_options": None}
@@ -38,6 +39,12 @@ def parse_create(message: Json) -> Json:
             param="stream_id",
         )
     return parse_request({key: value for key, value in message.items() if key not in HTTP_FIELDS})
+
+
+def too_many_waiting() -> ApiError:
+    """The end of a connection whose client sends on and on."""
+    message = f"At most {MAX_WAITING} messages may wait for their turn."
+    return ApiError("rate_limit_exceeded", message, retry_after=1)
 
 
 def envelope(error: ApiError) -> Json:

@@ -13,8 +13,6 @@ from typing import Any, Protocol
 from .base import StoredResponse
 from .retention import DEPLOYMENTS, Retention
 
-MAX_WAITING = 16  # messages
-
 
 @dataclass(frozen=True, slots=True)
 class Held:

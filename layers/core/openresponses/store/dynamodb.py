@@ -41,14 +41,13 @@ from .dynamodb_layout import (
     record_of_rows,
     rows_of_turn,
 )
-from .dynamodb_table import ConditionFailed, Table, chunks, make_client
+from .dynamodb_table import TRANSACTION_ROWS, ConditionFailed, Table, chunks, make_client
 from .idempotency import Idempotency
 from .listing import Listing
 
 log = logging.getLogger(__name__)
 
 COMPRESS_FROM = 512  # bytes; every KB written is paid for
-TRANSACTION_ROWS = 11  # full rows within DynamoDB's 4 MB for a transaction
 KNOWN_LINEAGES = 1024  # turns whose place in their chain is remembered
 
 

@@ -19,10 +19,11 @@ from typing import Any
 
 import orjson
 
+from ..protocol.websocket import MAX_WAITING
 from ..sealing import Sealer, Unreadable
 from .base import Json, StoredResponse
 from .codec import COMPRESSION_LEVEL, FORMAT
-from .connections import MAX_WAITING, Gone, Held, TooManyWaiting
+from .connections import Gone, Held, TooManyWaiting
 from .dynamodb_layout import key, number
 from .dynamodb_table import ConditionFailed, Table
 from .retention import DEPLOYMENTS, Retention

@@ -19,10 +19,9 @@ import orjson
 from .codec import COMPRESSION_LEVEL, FORMAT, nameable
 from .conversations import Conversation
 from .dynamodb_layout import BODY_BYTES, HEAD, Key, key, number
-from .dynamodb_table import ConditionFailed, Table, chunks
+from .dynamodb_table import TRANSACTION_ROWS, ConditionFailed, Table, chunks
 
 Json = dict[str, Any]
-TRANSACTION_ROWS = 11  # full rows within DynamoDB's 4 MB for a transaction
 
 
 class DynamoDBConversations:
@@ -45,9 +44,8 @@ class DynamoDBConversations:
         if conversation.lifetime is not None:
             head["lifetime"] = {"N": str(conversation.lifetime)}
         rows = self._rows(tenant, conversation.id, items, conversation.expires_at)
-        for together in chunks(
-            [*rows, head], TRANSACTION_ROWS
-        ):  # the head last: who finds it finds everything
+        # The head last: who finds it finds everything.
+        for together in chunks([*rows, head], TRANSACTION_ROWS):
             await self._table.write(together)
 
     async def get(self, tenant: str, conversation_id: str) -> Conversation | None:

@@ -19,13 +19,12 @@ from .dynamodb_layout import Key, key, key_of
 T = TypeVar("T")
 
 BATCH_KEYS = 40  # full rows within a BatchGetItem's 16 MB: only throttling leaves keys unprocessed
+TRANSACTION_ROWS = 11  # full rows within DynamoDB's 4 MB for a transaction
 DELETE_KEYS = 25  # DynamoDB's limit for a BatchWriteItem
 BATCH_PAUSES = (0.05, 0.2, 0.8)  # seconds before throttled keys are asked for again
 THREADS = 16  # calls side by side
-FAILED_CONDITIONS = {
-    "ConditionalCheckFailedException",
-    "ConditionalCheckFailed",
-}  # of a call; within a transaction
+# Of a call; within a transaction.
+FAILED_CONDITIONS = {"ConditionalCheckFailedException", "ConditionalCheckFailed"}
 
 
 def make_client() -> Any:

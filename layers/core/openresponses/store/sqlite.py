@@ -252,12 +252,8 @@ def _prepare(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     if version <= SCHEMA_VERSION:
-        for statement in (
-            *JOBS_SCHEMA,
-            *CONVERSATIONS_SCHEMA,
-            *COUNTERS_SCHEMA,
-            *IDEMPOTENCY_SCHEMA,
-        ):  # what release 0.1 did not have, and does not mind
+        # What release 0.1 did not have, and does not mind.
+        for statement in (*JOBS_SCHEMA, *CONVERSATIONS_SCHEMA, *COUNTERS_SCHEMA, *IDEMPOTENCY_SCHEMA):
             connection.execute(statement)
         prepare_keys(connection)
     connection.execute("COMMIT")

@@ -18,14 +18,14 @@ FAILURES = frozenset({"provider_unavailable", "provider_error", "provider_timeou
 
 
 class Circuit:
-    """Failures in a row, and the moment before which no call is let through. `name` is the provider's."""
+    """Failures in a row, and the moment until which no call is let through. `name` is the provider's."""
 
-    __slots__ = ("closed_at", "failures", "name")
+    __slots__ = ("failures", "name", "open_until")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.failures = 0
-        self.closed_at = 0.0
+        self.open_until = 0.0
 
 
 class Breaker:
@@ -46,13 +46,12 @@ class Breaker:
         if circuit is None or circuit.failures < self._failures:
             return
         now = self._clock()
-        if now < circuit.closed_at:
-            wait = ceil(circuit.closed_at - now)
+        if now < circuit.open_until:
+            wait = ceil(circuit.open_until - now)
             message = f"{name} has failed {circuit.failures} times in a row and is not asked for {wait} s."
             raise ApiError("server_is_overloaded", message, retry_after=wait, retryable=False)
-        circuit.closed_at = (
-            now + self._seconds
-        )  # this call is the one that tries; those beside it wait for it
+        # This call is the one that tries; those beside it wait for it.
+        circuit.open_until = now + self._seconds
 
     def succeeded(self, base_url: str) -> None:
         """The provider answered."""
@@ -74,5 +73,5 @@ class Breaker:
         circuit.failures += 1
         if circuit.failures < self._failures:
             return False
-        circuit.closed_at = self._clock() + self._seconds
+        circuit.open_until = self._clock() + self._seconds
         return circuit.failures == self._failures

@@ -14,7 +14,7 @@ import asyncio
 import re
 import socket
 from collections.abc import Awaitable, Callable
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
 Address = IPv4Address | IPv6Address
@@ -32,35 +32,22 @@ NAME = re.compile(
 DOTTED = re.compile(r"(?:(?:0|[1-9][0-9]{0,2})\.){3}(?:0|[1-9][0-9]{0,2})")
 PORTS = {"http": 80, "https": 443}
 
-NEVER = tuple(
-    map(
-        ip_network,
-        (
-            *(
-                "0.0.0.0/8",
-                "169.254.0.0/16",
-                "192.0.0.0/24",
-                "192.0.2.0/24",
-                "192.88.99.0/24",
-                "198.18.0.0/15",
-            ),
-            *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
-            *("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "fd00:ec2::/32"),
-        ),
-    )
+
+def _networks(*blocks: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(block) for line in blocks for block in line.split())
+
+
+NEVER = _networks(
+    "0.0.0.0/8 169.254.0.0/16 192.0.0.0/24 192.0.2.0/24 192.88.99.0/24 198.18.0.0/15",
+    "198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4",
+    "2001::/23 2001:db8::/32 2002::/16 3fff::/20 fd00:ec2::/32",
 )
-PRIVATE = tuple(
-    map(
-        ip_network,
-        (
-            *("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128"),
-            "fc00::/7",
-        ),
-    )
+PRIVATE = _networks(
+    "10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 172.16.0.0/12 192.168.0.0/16",
+    "::1/128 fc00::/7",
 )
-GLOBAL_UNICAST = ip_network(
-    "2000::/3"
-)  # all that is public in IPv6; mapped and translated IPv4 lies outside of it
+# All that is public in IPv6; mapped and translated IPv4 lies outside of it.
+GLOBAL_UNICAST = ip_network("2000::/3")
 
 
 class Forbidden(Exception):
