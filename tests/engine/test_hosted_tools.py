@@ -320,6 +320,17 @@ def test_a_forced_call_is_not_forced_again(gateway: Gateway) -> None:
     assert (first["type"], second["type"] if second else "auto") == ("any", "auto")
 
 
+def test_what_is_demanded_is_demanded_until_it_is_called(gateway: Gateway) -> None:
+    """A call of another tool, which is refused, is none."""
+    calls = [[("mine", {})], [("add", {"first": 1})]]
+    scenario = gateway.scenario(*(says("chat", calls=each) for each in calls), says("chat", "Two."))
+    choice = {"type": "function", "name": "add"}
+    body = {"model": MODELS["chat"], "input": "go", "tools": [*hosted("add"), CLIENTS_OWN]}
+    assert gateway.ask({**body, "tool_choice": choice}).text == "Two."
+    demanded = {"type": "function", "function": {"name": "add"}}
+    assert [request.json.get("tool_choice") for request in scenario.requests] == [demanded, demanded, None]
+
+
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_refused_call_is_hidden_and_the_model_is_told(gateway: Gateway, route: str) -> None:
     scenario = gateway.scenario(says(route, calls=[("mine", {})]), says(route, "Then not."))
@@ -376,8 +387,9 @@ def test_a_tool_that_there_is_not(gateway: Gateway) -> None:
     told = gateway.ask(body, stream=True)
     assert (told.text, told.of("function_call")) == ("Then not.", [])
     assert "There is no tool of this name" in scenario.requests[1].body.decode()
-    gateway.scenario(says("gemini", calls=[("nope", {})]))
+    scenario = gateway.scenario(says("gemini", calls=[("nope", {})]))
     failed = gateway.ask(body, stream=True).response
+    assert len(scenario.requests) == 3, "two are told, the third one fails"
     assert (failed["error"]["code"], "nope" in failed["error"]["message"]) == ("model_error", True)
 
 

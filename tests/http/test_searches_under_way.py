@@ -56,7 +56,10 @@ def answer(stop: str, *blocks: Json) -> Answer:
 def test_a_paused_search_is_one_answer(gateway: Gateway, stream: bool) -> None:
     scenario = gateway.scenario(answer("pause_turn", SEARCH), answer("end_turn", FOUND, TEXT))
     include = ["web_search_call.action.sources"]
-    told = gateway.ask({**ASKED, "input": "Look.", "include": include}, stream=stream)
+    asked = {**ASKED, "input": "Look.", "include": include, "tool_choice": {"type": "web_search"}}
+    told = gateway.ask(asked, stream=stream)
+    choices = [request.json.get("tool_choice", {}).get("type") for request in scenario.requests]
+    assert choices[0] == "tool" and choices[1] != "tool", "it has searched"
     assert scenario.requests[1].json["messages"][1:] == [{"role": "assistant", "content": [SEARCH]}]
     assert told.response["status"] == "completed"
     sources = [call["action"].get("sources") for call in told.of("web_search_call")]

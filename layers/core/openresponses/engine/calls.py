@@ -73,6 +73,9 @@ class Calls:
         self._is_answered = False  # whether any call of this sample is, or was
         self._running: list[str] = []  # ids of the calls of this sample that are being answered
         self._for_client = 0  # calls of this sample that wait for the client
+        self.demand_is_met = (
+            False  # whether a call that `tool_choice` demands has been made, or can be no more
+        )
         self.goes_on = False  # whether the model is to be sampled again: no call waits for the client
         self._all: list[Heard] = []  # this sample's, but for the client's own
         self._heard: dict[Hashable, Heard] = {}  # the last one of each key
@@ -183,6 +186,8 @@ class Calls:
         self._running = []
         refusals = [heard for heard in self._all if heard.reason]
         self.goes_on = not self._for_client and (self._is_answered or bool(refusals))
+        self.demand_is_met |= self._is_answered or self._for_client > 0
+        self.demand_is_met |= any(refusal.reason == LIMIT_REACHED for refusal in refusals)
         self._for_client, self._heard, self._all, self._is_answered = 0, {}, [], False
         if not self.goes_on:
             return Hidden(), None

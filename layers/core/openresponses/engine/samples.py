@@ -107,6 +107,7 @@ class Samples:
                 pauses += 1
                 if pauses > MAX_PAUSES:
                     raise ApiError("model_error", f"The model paused {MAX_PAUSES} times without an answer.")
+                self._calls.demand_is_met = True  # a provider's own tool has been called
                 self._assembler.end_sample()
                 self._continued += self._said()
             else:
@@ -261,7 +262,8 @@ class Samples:
         await self._sample.aclose()
         self._limit_opening()
         items = [*prompt.context.items, *self._continued]
-        return await self._open(prompt.turn(items, prompt.toolset.after_calls()))
+        toolset = prompt.toolset.after_calls() if self._calls.demand_is_met else prompt.toolset
+        return await self._open(prompt.turn(items, toolset))
 
     async def _open(self, turn: Turn) -> list[Delta]:
         if self._hooks:

@@ -33,7 +33,7 @@ class Toolset:
         return self.known is None or (namespace, name) in self.known
 
     def after_calls(self) -> Toolset:
-        """For the samples after the first: a call that was demanded has been made."""
+        """For the samples after the one that made a call that was demanded."""
         return self if self.choice in ("auto", "none") else replace(self, choice="auto")
 
 
