@@ -322,7 +322,7 @@ def test_a_forced_call_is_not_forced_again(gateway: Gateway) -> None:
 
 def test_what_is_demanded_is_demanded_until_it_is_called(gateway: Gateway) -> None:
     """A call of another tool, which is refused, is none."""
-    calls = [[("mine", {})], [("add", {"first": 1})]]
+    calls: list[list[Any]] = [[("mine", {})], [("add", {"first": 1})]]
     scenario = gateway.scenario(*(says("chat", calls=each) for each in calls), says("chat", "Two."))
     choice = {"type": "function", "name": "add"}
     body = {"model": MODELS["chat"], "input": "go", "tools": [*hosted("add"), CLIENTS_OWN]}

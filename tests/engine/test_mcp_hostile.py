@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -106,9 +106,11 @@ class Hostile(BaseHTTPRequestHandler):
     """Answers as the path says."""
 
     protocol_version = "HTTP/1.1"
+    paths: ClassVar[set[str]] = set()  # that were asked for
     sessions = 0  # that were opened where they expire: the first one is known no more when a tool is called
 
     def do_GET(self) -> None:
+        self.paths.add(self.path)
         self.reply(b"", 405)
 
     def do_DELETE(self) -> None:
@@ -117,6 +119,9 @@ class Hostile(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
         method, name = asked["method"], self.path.strip("/")
+        self.paths.add(self.path)
+        if name == "oauth":
+            return self.reply(b"", 401)
         if "id" not in asked:
             return self.reply(b"", 202)
         if method == "initialize":
@@ -163,6 +168,8 @@ class Hostile(BaseHTTPRequestHandler):
             self.send_response(status)
             if session:
                 self.send_header("mcp-session-id", session)
+            metadata = f"http://{self.headers['host']}/.well-known/oauth-protected-resource"
+            self.send_header("www-authenticate", f'Bearer resource_metadata="{metadata}"')
             self.send_header("location", "http://169.254.169.254/latest")
             self.send_header("content-type", kind)
             self.send_header("content-length", str(len(body)))
@@ -306,3 +313,14 @@ def test_a_session_that_has_expired_is_opened_again(gateway: Gateway, hostile: C
     told = gateway.ask({"model": MODELS["chat"], "input": "go", "tools": [hostile("expires")]})
     assert [call["output"] for call in told.of("mcp_call")] == ["again", "again"], told.of("mcp_call")
     assert Hostile.sessions == 2
+
+
+def test_where_a_server_sends_for_a_token_nobody_goes(
+    gateway: Gateway, hostile: Callable[[str], Json]
+) -> None:
+    """Metadata of OAuth would be an address of the server's choice; tokens come with the request."""
+    gateway.scenario(says("chat", "Well."))
+    Hostile.paths.clear()
+    told = gateway.ask({"model": MODELS["chat"], "input": "go", "tools": [hostile("oauth")]})
+    assert "401" in told.of("mcp_list_tools")[0]["error"] and told.text == "Well."
+    assert Hostile.paths == {"/oauth"}

@@ -80,6 +80,22 @@ use = "response_cache"
 tenants = ["cache*"]
 
 [[middleware]]
+python = "{OWN}:Noter"
+tenants = ["order*"]
+name = "a"
+
+[[middleware]]
+python = "{OWN}:Broken"
+tenants = ["order-refused"]
+hook = "before_turn"
+way = "typed"
+
+[[middleware]]
+python = "{OWN}:Noter"
+tenants = ["order*"]
+name = "b"
+
+[[middleware]]
 python = "{OWN}:Shouter"
 tenants = ["own"]
 greeting = "hi there"

@@ -12,6 +12,8 @@ from openresponses.protocol.errors import ApiError
 
 # Tenant, response's id, status and usage of every turn that ended.
 ENDS: list[tuple[str, str, str, dict[str, Any] | None]] = []
+# Which of Noter's hooks were called.
+NOTES: list[str] = []
 
 
 class Recorder:
@@ -19,6 +21,35 @@ class Recorder:
 
     async def after_turn(self, turn: TurnContext) -> None:
         ENDS.append((turn.caller.tenant, turn.response["id"], turn.status, turn.usage))
+
+
+class Noter:
+    """Notes its hooks."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def note(self, hook: str) -> None:
+        NOTES.append(f"{self.name} {hook}")
+
+    async def before_turn(self, turn: TurnContext) -> None:
+        self.note("before_turn")
+
+    async def before_sample(self, turn: TurnContext, sample: Turn) -> None:
+        self.note(f"before_sample {len(sample.input)}")
+
+    def on_event(self, turn: TurnContext, delta: Delta) -> Delta:
+        if isinstance(delta, TextDelta):
+            self.note("on_event")
+            return replace(delta, text=delta.text + self.name)
+        return delta
+
+    async def after_sample(self, turn: TurnContext) -> None:
+        assert turn.usage
+        self.note(f"after_sample {turn.usage['total_tokens']}")
+
+    async def after_turn(self, turn: TurnContext) -> None:
+        self.note(f"after_turn {turn.status}")
 
 
 class Shouter:

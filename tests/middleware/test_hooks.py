@@ -24,9 +24,9 @@ from ..support.client import Client
 from ..support.gateway import Server, environment
 from ..support.provider import Provider
 from ..support.sockets import Socket
-from ..support.speech import MODELS, says
+from ..support.speech import MODELS, USAGE, says
 from .conftest import HOOKS, NewTenant
-from .own import ENDS
+from .own import ENDS, NOTES
 
 CODES = {
     "raises": (500, "server_error"),
@@ -60,6 +60,28 @@ def test_every_hook_of_an_operators_own(tenant: NewTenant, provider: Provider, s
     assert stored.json() == told.response
     told_ids = [item["id"] for item in told.output]
     assert len(set(told_ids)) == len(told_ids)
+
+
+def test_the_order_of_the_hooks(tenant: NewTenant, provider: Provider) -> None:
+    """That of the file, sample by sample, and the opposite one at the end."""
+    NOTES.clear()
+    provider.play(says("anthropic", calls=[("add", {"first": 1})]), says("anthropic", "2"))
+    add = {"type": "function", "name": "add"}
+    told = tenant("order").ask(model=MODELS["anthropic"], tools=[add])
+    each = sum(USAGE)
+    hooks = [
+        *("before_turn", "before_sample 1", f"after_sample {each}"),
+        *("before_sample 3", "on_event", f"after_sample {2 * each}"),
+    ]
+    expected = [f"{name} {hook}" for hook in hooks for name in "ab"]
+    assert told.text == "2ab"
+    assert [*expected, "b after_turn completed", "a after_turn completed"] == NOTES
+
+
+def test_whoever_has_not_seen_the_beginning_does_not_see_the_end(tenant: NewTenant) -> None:
+    NOTES.clear()
+    assert tenant("order-refused").ask().status == 403
+    assert NOTES == ["a before_turn", "a after_turn refused"]
 
 
 FAULTS = [
