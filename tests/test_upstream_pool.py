@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager, suppress
 import httpx
 import pytest
 from openresponses.adapters.base import UpstreamRequest
-from openresponses.routing import Endpoint
 from openresponses.upstream.client import Upstream
+from openresponses.upstream.endpoint import Endpoint
 
 PAUSE = 0.05  # seconds
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b"
