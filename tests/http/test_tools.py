@@ -11,7 +11,7 @@ from ..support import valid
 from ..support.client import Told
 from ..support.gateway import Gateway
 from ..support.provider import SSE, Answer
-from ..support.speech import named, says
+from ..support.speech import Call, named, says
 
 Json = dict[str, Any]
 
@@ -70,6 +70,24 @@ def holds(value: Any, text: str) -> bool:
         return value == text or (value.startswith("{") and holds(json.loads(value), text))
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return any(holds(each, text) for each in inner)
+
+
+# --------------------------------------------------------------------------- several calls
+
+
+@each_dialect
+def test_calls_that_are_said_one_after_the_other_are_never_open_at_once(
+    gateway: Gateway, dialect: str
+) -> None:
+    """Some clients know one call at a time: the end of an item belongs to the one that began last."""
+    calls: list[Call] = [("look", {"city": "Oslo"}), ("run", "ls }"), ("look", {"city": "Rome"})]
+    gateway.scenario(says(dialect, calls=calls))
+    told = ask(gateway, dialect, stream=True, tools=[function("look"), CUSTOM])
+    kinds = ("response.output_item.added", "response.output_item.done")
+    steps = [(event["type"], event["output_index"]) for event in told.events if event["type"] in kinds]
+    assert steps == [(kind, index) for index in range(3) for kind in kinds]
+    given = [item["input"] if "input" in item else json.loads(item["arguments"]) for item in told.output]
+    assert given == [arguments for _, arguments in calls]
 
 
 # --------------------------------------------------------------------------- custom tools and namespaces

@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import orjson
+
 from ..protocol.errors import ApiError, quoted
 from .base import (
     Annotation,
@@ -387,14 +389,28 @@ def unreadable(what: str) -> Failed:
 
 
 class _Call:
-    __slots__ = ("has_arguments", "id", "key", "name", "waiting")
+    """`open`: the client was told of it, and not of its end; `native`: its text is no JSON; `waiting`: what came before
+    its name."""
+
+    __slots__ = ("id", "key", "name", "native", "open", "pieces", "waiting")
 
     def __init__(self, key: int, call_id: str | None) -> None:
         self.key = key
         self.id = call_id
         self.name: str | None = None
-        self.has_arguments = False
+        self.native = self.open = False
+        self.pieces: list[str] = []
         self.waiting = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing can follow its arguments any more."""
+        if self.native or not self.pieces or not self.pieces[-1].rstrip().endswith("}"):
+            return False
+        try:
+            return isinstance(orjson.loads("".join(self.pieces)), dict)
+        except orjson.JSONDecodeError:
+            return False
 
 
 class _Calls:
@@ -420,10 +436,19 @@ class _Calls:
                 return
             call.name, text = name, call.waiting
             if name != self._answer_tool:
-                yield self._reader.start(call.key, name, call.id, native=bool(custom))
+                yield from self._end_what_is_whole()
+                call.open, call.native = True, bool(custom)
+                yield self._reader.start(call.key, name, call.id, native=call.native)
         if text:
-            call.has_arguments = True
+            call.pieces.append(text)
             yield from self._arguments(call, text)
+
+    def _end_what_is_whole(self) -> Iterator[Delta]:
+        """Before a new call: some clients know one call at a time, so only calls that are interleaved overlap."""
+        for call in self._all:
+            if call.open and call.is_whole:
+                call.open = False
+                yield from self._reader.end(call.key)
 
     def _arguments(self, call: _Call, text: str) -> Iterator[Delta]:
         if call.name == self._answer_tool:
@@ -438,7 +463,7 @@ class _Calls:
             call = next((call for call in self._all if call.id == call_id), None)
         else:
             call = self._all[-1] if self._all else None
-            if call and name and call.has_arguments:
+            if call and name and call.pieces:
                 call = None
         # One index for all calls is told by another id with a name.
         if call is None or (name and call_id and call.id and call_id != call.id):
@@ -455,5 +480,5 @@ class _Calls:
                     yield unreadable("a call of a tool without a name")
             elif call.name == self._answer_tool:
                 yield ItemEnd()
-            else:
+            elif call.open:
                 yield from self._reader.end(call.key)

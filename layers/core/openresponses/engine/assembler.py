@@ -7,7 +7,7 @@ items, statuses, and the one terminal event. Whatever an adapter says, the event
     output_item.done → response.completed | response.incomplete | error, response.failed
 
 An item is closed when the next one begins or the answer ends, not when the provider says that it is whole: only then is
-it known whether it was cut (`incomplete`). Several tool calls may be open at once.
+it known whether it was cut (`incomplete`). Tool calls that a provider interleaves are open at once.
 """
 
 from __future__ import annotations
