@@ -47,6 +47,7 @@ is_sound() {
 
 make_venv() {
     choose_python
+    [ ! -L "$venv" ] || rm "$venv" # another checkout's, perhaps: the link goes, not what it leads to
     if ! "$python" -m venv --clear "$venv" >/dev/null; then
         rm -rf "$venv"
         fail "$python -m venv could not make $venv: see above."

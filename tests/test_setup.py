@@ -127,5 +127,18 @@ def test_missing_venv_module_is_one_line(tmp_path: Path) -> None:
     assert "sudo apt install python3-venv" in setup_with(bare, tmp_path / "venv")
 
 
+def test_a_link_to_another_checkouts_environment_is_left_alone(tmp_path: Path) -> None:
+    """It is not this checkout's, so an environment is made afresh: in the link's place, not where it leads."""
+    other, link = tmp_path / "other", tmp_path / "venv"
+    other.mkdir()
+    (other / "theirs").touch()
+    link.symlink_to(other)
+    broken = fake_python(
+        tmp_path, f'case "$2" in venv) rm -rf "$4"/*; exit 1;; *) exec "{sys.executable}" "$@";; esac'
+    )
+    assert "could not make" in setup_with(broken, link)
+    assert (other / "theirs").exists()
+
+
 def test_no_python_is_one_line(tmp_path: Path) -> None:
     assert setup_with(tmp_path / "nowhere", tmp_path / "venv").startswith("No Python found as ")
