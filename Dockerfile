@@ -1,6 +1,6 @@
 # The local server in a container:
 #
-#     make image
+#     make image                    (with Podman: make image ENGINE=podman; with Buildah: ENGINE=buildah)
 #     docker run --rm -p 127.0.0.1:4000:4000 -v openresponses:/data openresponses
 #
 # It listens on all of the container's addresses and asks nobody for a key unless OPENRESPONSES_REQUIRE_KEYS=1: publish

@@ -8,7 +8,7 @@ JOBS ?= 2
 # The checkout of the official compliance suite, and the real routes to ask it on.
 SUITE ?=
 ROUTES ?=
-# What builds container images.
+# What builds container images. Podman and Buildah keep the image's health check in Docker's format only.
 ENGINE ?= docker
 # Which Python makes the environment; empty: the first of python3, python3.14 … python3.11 that is 3.11 or later.
 PYTHON ?=
@@ -103,8 +103,8 @@ wheel: setup ## build dist/openresponses-*.whl
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 	@ls dist/*.whl
 
-image: ## build the container image `openresponses` (needs Docker or the like: ENGINE=podman)
-	@$(ENGINE) build --tag openresponses $(ARGS) .
+image: ## build the container image `openresponses` (needs Docker, or ENGINE=podman, or ENGINE=buildah)
+	@BUILDAH_FORMAT=docker $(ENGINE) build --tag openresponses $(ARGS) .
 
 sam-venv: ## install AWS's SAM CLI into .venv-sam (to validate, build and deploy)
 	@scripts/setup.sh $(VENV)-sam requirements-sam.txt

@@ -122,6 +122,15 @@ def test_the_image_is_made_of_what_is_there_and_let_in() -> None:
     assert copied == let_in and all((ROOT / source).exists() for source in copied)
 
 
+def test_every_engine_keeps_the_health_check() -> None:
+    """Podman and Buildah leave it out of an image in their own format, and only warn."""
+    for engine in ("podman", "buildah"):
+        called = subprocess.run(
+            ["make", "-n", "image", f"ENGINE={engine}"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert f"BUILDAH_FORMAT=docker {engine} build " in called.stdout
+
+
 def test_the_image_runs_as_nobody_in_particular() -> None:
     stages = [rest for word, rest in instructions() if word == "FROM"]
     assert len(stages) == 2 and len({stage.split()[0] for stage in stages}) == 1
