@@ -157,7 +157,22 @@ def test_a_stop_ends_it_while_a_client_is_connected(serve: Serve) -> None:
 
 def test_a_listener_beyond_the_machine_is_warned_of(serve: Serve) -> None:
     said = serve("--store", ":memory:", "--host", "0.0.0.0").said
-    assert "no authentication" in said[1]
+    assert "no authentication" in said[1] and "OPENRESPONSES_REQUIRE_KEYS=1" in said[1]
+    assert "listens at 0.0.0.0" in said[0]
+    assert not any("http://0.0.0.0" in line for line in said), "no client can open that everywhere"
+
+
+def test_a_turn_that_failed_is_seen_in_the_log(serve: Serve) -> None:
+    """Without any setting: an operator reads why, and by which id."""
+    gateway = serve("--store", ":memory:", GROQ_API_KEY="x", GROQ_BASE_URL="http://127.0.0.1:1")
+    assert gateway.ask(model="echo", input="Hello").status_code == 200
+    refused = gateway.ask(model="groq/any", input="Hello")
+    assert refused.json()["error"]["code"] == "provider_unavailable"
+    gateway.process.send_signal(signal.SIGINT)
+    told, _ = gateway.process.communicate(timeout=START_SECONDS)
+    (line,) = [line for line in told.splitlines() if "turn ended" in line]
+    assert " WARNING " in line and "provider=groq" in line and "reason=provider_unavailable" in line
+    assert refused.headers["x-request-id"] in line
 
 
 def test_taken_port(tmp_path: Path) -> None:

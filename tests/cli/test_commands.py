@@ -38,6 +38,17 @@ def test_help_has_words_and_an_example(run: Run, name: str) -> None:
     assert not undescribed
 
 
+@pytest.mark.parametrize(
+    "name", [[], *([first] for first in sorted({name.split()[0] for name in COMMANDS if " " in name}))]
+)
+def test_a_group_has_examples_too(run: Run, name: list[str]) -> None:
+    said = run(*name, "--help")
+    calls = [line.strip() for line in said.out.partition("Examples:\n")[2].splitlines()]
+    assert len(calls) >= 2
+    for call in calls:
+        assert any(call.startswith(f"openresponses {known}") for known in COMMANDS), call
+
+
 @each
 def test_its_examples_are_calls_of_it(name: str) -> None:
     """The options in them exist; nothing runs."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -109,3 +111,67 @@ def test_standard_streams_in_trouble(home: Path, what: str) -> None:
     )
     assert done.returncode == code and "Traceback" not in done.stderr, done
     assert words in done.stderr and done.stderr.count("\n") == bool(words)
+
+
+# --------------------------------------------------------------------------- the next step
+
+FAILURES: dict[str, tuple[Answer, str]] = {
+    "a key that is refused": (
+        Answer(status=401, body=b'{"error": {"message": "Wrong key"}}'),
+        "openresponses doctor",
+    ),
+    "a provider that fails": (
+        Answer(status=500, body=b'{"error": {"message": "Oh no"}}'),
+        "openresponses doctor",
+    ),
+    "an account that is used up": (
+        Answer(status=429, body=b'{"error": {"message": "Spent", "code": "insufficient_quota"}}'),
+        "billing page",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FAILURES)
+def test_what_a_provider_says_is_followed_by_the_next_step(
+    run: Run, stranger: Provider, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    answer, step = FAILURES[what]
+    monkeypatch.setenv("GROQ_API_KEY", "x")
+    monkeypatch.setenv("GROQ_BASE_URL", stranger.url)
+    monkeypatch.setenv("OPENRESPONSES_MAX_RETRIES", "0")
+    stranger.play(answer)
+    for streaming in ([], ["--no-stream"]):
+        said = run("ask", "Hi", "--model", "groq/llama-3.3-70b-versatile", *streaming)
+        assert said.code == 1 and said.err.count("\n") == 1
+        assert step in said.err.partition(". ")[2], said.err
+
+
+def test_a_region_that_is_missing(run: Run) -> None:
+    said = run("keys", "list", "--tenant", "acme")
+    assert said.code == 2 and "--region" in said.err and "--store" in said.err
+
+
+# --------------------------------------------------------------------------- doctor
+
+
+def test_doctor_knows_a_setting_that_is_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENRESPONSES_LOG_LEVLE", "DEBUG")
+    monkeypatch.setenv("OPENRESPONSES_MODEL", "echo")
+    said = run("doctor")
+    assert (
+        "OPENRESPONSES_LOG_LEVLE is not a setting" in said.out
+        and "did you mean OPENRESPONSES_LOG_LEVEL" in said.out
+    )
+    assert "OPENRESPONSES_MODEL is not" not in said.out and said.code == 0
+
+
+@pytest.mark.parametrize(("free", "status"), [(0, "fail"), (100_000_000, "warn"), (10**12, "ok")])
+def test_doctor_looks_at_the_room_on_the_disk(
+    run: Run, monkeypatch: pytest.MonkeyPatch, free: int, status: str
+) -> None:
+    run("ask", "Hi")  # makes the history
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=free))
+    found = {one["what"]: one for one in json.loads(run("doctor", "--json").out)["findings"]}
+    assert found["history"]["status"] == status
+    assert ("make room" in found["history"]["next"]) is (status != "ok")

@@ -244,7 +244,7 @@ async def test_what_alarms_and_dashboard_read_was_written(
 
 QUERY = re.compile(r"aws logs start-query --log-group-name LOGS .*--query-string '(.*)'")
 OWN_FIELDS = {"level", "message", "@message"}  # of every line
-FUNCTIONS = {"count", "avg", "max", "pct", "ispresent"}
+FUNCTIONS = {"count", "sum", "avg", "max", "pct", "ispresent"}
 WORDS = {"filter", "stats", "by", "and", "or", "like"}
 
 

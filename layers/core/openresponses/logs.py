@@ -99,13 +99,14 @@ def start_logging(level: str, form: Literal["text", "json"]) -> None:
 
 
 class LogTelemetry:
-    """A Telemetry that writes `spans.LINES` at `level`."""
+    """A Telemetry that writes `spans.LINES` at `level`, but a turn that failed as a warning at least."""
 
     def __init__(self, level: int) -> None:
         self._level = level
 
     def turn_ended(self, report: TurnReport) -> None:
-        tell("turn ended", report, self._level)
+        level = max(self._level, logging.WARNING) if report.status == "failed" else self._level
+        tell("turn ended", report, level)
 
     def sample_ended(self, report: SampleReport) -> None:
         tell("sample ended", report, self._level)

@@ -41,7 +41,12 @@ def root(commands: Mapping[str, str]) -> click.Group:
         PROGRAM,
         loaded_from=commands,
         help="One Responses API for every model provider.",
-        epilog="openresponses COMMAND --help says more of a command.",
+        epilog="openresponses COMMAND --help tells more about a command.",
+        examples=[
+            'openresponses ask "Hello"',
+            "openresponses chat --model claude-opus-4-6",
+            "openresponses doctor",
+        ],
         context_settings=CONTEXT,
     )
     return click.version_option(__version__, message="openresponses %(version)s")(group)
@@ -110,7 +115,7 @@ def _what_was_wrong(error: click.ClickException) -> str:
 # --------------------------------------------------------------------------- commands
 
 
-class Command(click.Command):
+class WithExamples(click.Command):
     """A command whose help ends with examples: whole command lines."""
 
     def __init__(self, *given: Any, examples: Sequence[str] = (), **named: Any) -> None:
@@ -118,12 +123,19 @@ class Command(click.Command):
         self.examples = tuple(examples)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_epilog(ctx, formatter)
+        if not self.examples:
+            return
         with formatter.section("Examples" if len(self.examples) > 1 else "Example"):
             for line in self.examples:
                 formatter.write(f"{'':{formatter.current_indent}}{line}\n")
 
 
-class Group(click.Group):
+class Command(WithExamples):
+    """A command on its own."""
+
+
+class Group(WithExamples, click.Group):
     """A command that has commands of its own."""
 
     command_class = Command
@@ -166,8 +178,8 @@ def command(*, examples: Sequence[str]) -> Callable[[Callable[..., Any]], Comman
     return click.command(cls=Command, examples=examples)
 
 
-def group(text: str) -> Callable[[Callable[..., Any]], Group]:
-    return click.group(cls=Group, help=text)
+def group(text: str, *, examples: Sequence[str]) -> Callable[[Callable[..., Any]], Group]:
+    return click.group(cls=Group, help=text, examples=examples)
 
 
 # --------------------------------------------------------------------------- arguments

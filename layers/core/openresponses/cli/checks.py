@@ -6,10 +6,12 @@ import asyncio
 import errno
 import os
 import platform
+import shutil
 import socket
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -25,8 +27,12 @@ if TYPE_CHECKING:
     from ..secrets import Secrets
 
 LOCAL_PORT = 4000
+OURS = "OPENRESPONSES_"
+# Every variable of ours: the settings, and what the commands read besides.
+KNOWN = frozenset((*(row.variable for row in TABLE), f"{OURS}API_KEY", f"{OURS}MODEL", f"{OURS}URL"))
 PROVIDER_SECONDS = 5.0
 LOCK_SECONDS = 1.0
+SCARCE_BYTES, NONE_LEFT_BYTES = 500_000_000, 5_000_000  # of free disk: then a warning; then writes fail
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,17 @@ class Finding:
     what: str
     detail: str
     next: str = ""
+
+
+def _unknown(name: str) -> Finding:
+    near = get_close_matches(name, KNOWN, n=1)
+    step = "see all of them in docs/configuration.md"
+    return Finding(
+        "warn",
+        "settings",
+        f"{name} is not a setting and has no effect",
+        f"did you mean {near[0]}? Or {step}" if near else step,
+    )
 
 
 def versions() -> Finding:
@@ -54,7 +71,10 @@ def configuration() -> list[Finding]:
         return [Finding("fail", "settings", str(error), "correct it in the environment or in .env")]
     given = [row.variable for row in TABLE if environ.get(row.variable)]
     dotenv = ", .env is read" if Path(".env").is_file() else ""
-    found = [Finding("ok", "settings", (", ".join(given) or "all as by default") + dotenv)]
+    found = [
+        Finding("ok", "settings", (", ".join(given) or "all as by default") + dotenv),
+        *(_unknown(name) for name in sorted(environ) if name.startswith(OURS) and name not in KNOWN),
+    ]
     from ..routing import Router
 
     try:
@@ -149,7 +169,25 @@ def _opened(path: Path) -> Finding:
         except sqlite3.OperationalError as error:
             step = "end the process that holds it"
             return Finding("warn", "history", f"{path} is busy: {error}", step)
+    if scarce := _space(path):
+        return scarce
     return Finding("ok", "history", f"{path}, {count} responses, {size}, schema {version}")
+
+
+def _space(path: Path) -> Finding | None:
+    """Where the disk is full, or soon is: responses are answered then, but not stored."""
+    free = shutil.disk_usage(path.parent).free
+    if free >= SCARCE_BYTES:
+        return None
+    step = "make room on that disk, or choose a file on another one with --store"
+    detail = f"{path}: the disk has {free / 1e6:.0f} MB left"
+    full = free < NONE_LEFT_BYTES
+    return Finding(
+        "fail" if full else "warn",
+        "history",
+        f"{detail}, new responses are not stored" if full else detail,
+        step,
+    )
 
 
 # --------------------------------------------------------------------------- port

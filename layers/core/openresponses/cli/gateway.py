@@ -28,6 +28,19 @@ IN_PROCESS_URL = "http://in-process/v1"
 PROBE_SECONDS = 0.5
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 330.0  # beyond what any front door lets a request take
+TRY_ANOTHER = "`openresponses doctor` shows whether the provider answers; --model asks another one."
+# An error's code → what to do, where its message alone does not say it.
+NEXT_STEPS = {
+    "insufficient_quota": "The provider's account is used up: look at its billing page.",
+    "model_not_found": "`openresponses models` lists what works.",
+    "provider_authentication_failed": "`openresponses doctor` shows which provider key is refused.",
+    "provider_error": TRY_ANOTHER,
+    "provider_timeout": TRY_ANOTHER,
+    "provider_unavailable": TRY_ANOTHER,
+    "rate_limit_exceeded": "Wait, then try again.",
+    "server_error": "Run `openresponses serve` in another terminal, and ask again: its log shows the cause.",
+    "server_is_overloaded": "Wait, then try again.",
+}
 
 
 class Target(NamedTuple):
@@ -163,12 +176,15 @@ class Gateway:
 
 
 def failure(error: Json, name: str) -> RequestFailed:
-    """An error object of the API, as a line."""
+    """An error object of the API, as a line that ends with the next step."""
     if error.get("code") == "invalid_api_key":
         return RequestFailed(f"{name} wants another key: give it with --key or OPENRESPONSES_API_KEY")
     place = f" [{error['param']}]" if error.get("param") and error["param"] not in error["message"] else ""
-    hint = " `openresponses models` lists what works." if error.get("code") == "model_not_found" else ""
-    return RequestFailed(" ".join(f"{error['message']}{place}{hint}".split()))
+    said = " ".join(f"{error['message']}{place}".split())
+    hint = NEXT_STEPS.get(error.get("code") or "")
+    if hint and said[-1:] not in (*".!?", ""):
+        said += "."
+    return RequestFailed(" ".join(filter(None, (said, hint))))
 
 
 @asynccontextmanager

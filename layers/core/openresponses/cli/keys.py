@@ -15,7 +15,13 @@ from .place import Place, find, place_options
 from .terminal import note
 
 
-@group("API keys: create, list, rotate, revoke, move.")
+@group(
+    "API keys: create, list, rotate, revoke, move.",
+    examples=[
+        "openresponses keys create --tenant acme --name laptop",
+        "openresponses keys list --tenant acme",
+    ],
+)
 def keys() -> None: ...
 
 

@@ -132,7 +132,7 @@ def or_local(given: Place) -> Place:
 
 def find_stack(given: Place) -> Stack:
     import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 
     saved = saved_parameters(SAVED)
     name = given.stack or saved.get("stack_name") or "openresponses"
@@ -142,6 +142,10 @@ def find_stack(given: Place) -> Stack:
             region_name=given.region or saved.get("region"),
         )
         (stack,) = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+    except NoRegionError:
+        raise CommandError(
+            "no AWS region is set: give --region for a deployed stack, or --store PATH for a local server's history"
+        ) from None
     except (BotoCoreError, ClientError) as error:
         hint = "" if given.stack else "; name one with --stack, or a local history with --store"
         said = str(error).rstrip(".")

@@ -20,7 +20,10 @@ from .place import Place, or_local, place_options
 from .terminal import note
 
 
-@group("Stored responses: list, show, delete.")
+@group(
+    "Stored responses: list, show, delete.",
+    examples=["openresponses responses list --limit 5", "openresponses responses show resp_0199..."],
+)
 def responses() -> None: ...
 
 

@@ -14,7 +14,10 @@ from .place import Place, find, place_options
 from .terminal import progress
 
 
-@group("Keys of the model providers: set, list.")
+@group(
+    "Keys of the model providers: set, list.",
+    examples=["openresponses secrets set ANTHROPIC_API_KEY", "openresponses secrets list"],
+)
 def secrets() -> None: ...
 
 

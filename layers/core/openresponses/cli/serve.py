@@ -31,6 +31,11 @@ log = logging.getLogger(__name__)
 
 OTLP_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # a wildcard → an address that a client can open
+OPEN_TO_ALL = (
+    "Warning: whoever reaches this address can use your providers' keys, as there is no authentication. "
+    "OPENRESPONSES_REQUIRE_KEYS=1 makes it ask for keys."
+)
 BACKLOG = 2048
 EXAMPLE = '{"model": "echo", "input": "Hello"}'
 # Longer than clients keep an idle connection: they close it, not the server under them.
@@ -232,7 +237,9 @@ def greeting(
     anything, and one to try. `playground`: whether there is one."""
     from ..routing import REGION_VARIABLES
 
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    reached = EVERYWHERE.get(host, host)
+    url = f"http://{f'[{reached}]' if ':' in reached else reached}:{port}"
+    elsewhere = f" (listens at {host})" if reached != host else ""
     ready = [p.name for p in router.providers.values() if p.needs_key and environ.get(p.key_variable)]
     keyless = [p.name for p in router.providers.values() if not p.needs_key and p.auth != "sigv4"]
     if any(environ.get(name) for name in REGION_VARIABLES):
@@ -243,7 +250,7 @@ def greeting(
     )
     bearer = "-H 'authorization: Bearer KEY' " if needed else ""
     lines = [
-        f"OpenResponses {__version__} at {url}",
+        f"OpenResponses {__version__}{elsewhere} at {url}",
         f"Providers with a key: {keys}; without need of one: {', '.join(keyless)}",
         f"Try: curl {url}/v1/responses {bearer}-H 'content-type: application/json' -d '{EXAMPLE}'",
     ]
@@ -252,7 +259,5 @@ def greeting(
     if needed:
         lines.insert(1, needed)
     elif host not in LOOPBACK:
-        lines.insert(
-            1, "Whoever reaches this address can use your providers' keys: there is no authentication."
-        )
+        lines.insert(1, OPEN_TO_ALL)
     return "\n".join(lines)

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from ..store.keys import ApiKey
 
 
-@group("All that a tenant has: export, erase.")
+@group(
+    "All that a tenant has: export, erase.",
+    examples=["openresponses tenants export acme > acme.jsonl", "openresponses tenants erase acme"],
+)
 def tenants() -> None: ...
 
 
