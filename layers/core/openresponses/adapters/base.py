@@ -10,7 +10,7 @@ import operator
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeGuard, runtime_checkable
 
 from ..protocol.errors import ApiError
 from ..protocol.state import unseal
@@ -60,7 +60,7 @@ class Turn:
     input       the whole context in order: earlier turns, then this one's input; items are the protocol's dicts.
                 Item references are resolved. A message's content is always a list of parts here, also where the
                 client sent a string (`input_text`, for the assistant `output_text`). Never change an item in place.
-                Without `additional_tools` items, unless the adapter PlacesTools.
+                Without `additional_tools` items, unless the adapter `places_tools`.
     tools       the tools of this sample, `function` and `custom` and hosted kinds, in the client's order
     tool_choice "auto", "none", "required", {"type": "function" | "custom", "name": ...} or a hosted tool's
                 {"type": ...}; `allowed_tools` is already resolved into mode (here) and `allowed`
@@ -322,6 +322,13 @@ class Reader(Protocol):
 
 
 class Adapter(Protocol):
+    """What every adapter has. One may have beside it what Counts, RunsMcp and Answers say, and two attributes:
+
+    openai_fields   names of those fields of `adapters.openai_fields` that it can send; none if it has no such attribute
+    places_tools    True where its provider takes tools in mid-conversation: it is given the `additional_tools` items
+                    among the input, too. Their tools are in the turn's in any case
+    """
+
     def build(self, turn: Turn) -> UpstreamRequest:
         """The provider's request for this turn. Raises ApiError naming the parameter it cannot honour."""
         ...
@@ -359,12 +366,19 @@ class RunsMcp(Protocol):
         ...
 
 
-@runtime_checkable
-class PlacesTools(Protocol):
-    """What an adapter has beside, where its provider takes tools in mid-conversation: it is given the
-    `additional_tools` items among the input, too. Their tools are in the turn's in any case."""
+class Answers(Protocol):
+    """What an adapter has that is its own provider: it answers instead of sending a request."""
 
-    def places_tools(self) -> bool: ...
+    def reader(self, turn: Turn) -> Reader: ...
+
+    def answer(self, turn: Turn) -> Iterable[tuple[float, Json]]:
+        """The frames of the answer, each with the seconds to wait before it."""
+        ...
+
+
+def answers_itself(adapter: Adapter) -> TypeGuard[Answers]:
+    """Whether the adapter has what Answers says. Asked once a sample, where to check a protocol takes too long."""
+    return hasattr(adapter, "answer")
 
 
 # --------------------------------------------------------------------------- shared by adapters

@@ -54,6 +54,7 @@ ENCRYPTED_REASONING = "reasoning.encrypted_content"
 
 
 class OpenAIAdapter:
+    places_tools = True
     openai_fields = frozenset(
         {
             "access_programs",
@@ -83,9 +84,6 @@ class OpenAIAdapter:
 
     def counted(self, body: Json) -> int:
         return int(body["input_tokens"])
-
-    def places_tools(self) -> bool:
-        return True
 
     def runs_mcp(self, tool: Json) -> bool:
         return any(tool.get(place) for place in ("server_url", "connector_id", "tunnel_id"))

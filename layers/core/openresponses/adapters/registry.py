@@ -26,7 +26,7 @@ def adapter_named(name: str) -> Adapter:
         adapter: Adapter = getattr(import_module(f".{name}", __package__), ADAPTERS[name])()
         return adapter
     module, _, kind = name.partition(":")
-    own = getattr(import_module(module), kind)()
+    own: Adapter = getattr(import_module(module), kind)()
     if missing := [method for method in ("build", "reader", "explain") if not hasattr(own, method)]:
         raise TypeError(f"it has no {missing[0]}()")
-    return own  # type: ignore[no-any-return]
+    return own

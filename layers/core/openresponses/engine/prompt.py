@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..adapters import openai_fields
-from ..adapters.base import PlacesTools, Turn, UpstreamRequest
+from ..adapters.base import Turn, UpstreamRequest
 from ..adapters.registry import adapter_named
 from ..protocol.errors import ApiError
 from ..routing import Route
@@ -111,7 +111,7 @@ class Prompt:
         toolset = toolset or self.toolset
         told = self.mcp.told(items) if self.mcp else items
         tools = toolset.tools
-        if not (isinstance(self.adapter, PlacesTools) and self.adapter.places_tools()):
+        if not getattr(self.adapter, "places_tools", False):
             told = [item for item in told if item["type"] != "additional_tools"]
             tools, told = as_functions(tools, told)
         return Turn(

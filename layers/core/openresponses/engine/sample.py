@@ -7,10 +7,10 @@ Then it gives the deltas in batches. Samples over HTTP are in engine/upstream_sa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
-from typing import Protocol, runtime_checkable
+from collections.abc import AsyncGenerator
+from typing import Protocol
 
-from ..adapters.base import Delta, Finished, Json, Reader, Turn, Usage
+from ..adapters.base import Answers, Delta, Finished, Turn, Usage
 
 
 class Sample(Protocol):
@@ -35,17 +35,6 @@ class Sample(Protocol):
 
     @property
     def provider_request_id(self) -> str | None: ...
-
-
-@runtime_checkable
-class Answers(Protocol):
-    """An adapter that is its own provider: it answers instead of sending a request."""
-
-    def reader(self, turn: Turn) -> Reader: ...
-
-    def answer(self, turn: Turn) -> Iterable[tuple[float, Json]]:
-        """The frames of the answer, each with the seconds to wait before it."""
-        ...
 
 
 class EchoSample:

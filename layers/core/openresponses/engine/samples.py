@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from ..adapters.base import Delta, ToolCallStarted, Turn, UpstreamRequest
+from ..adapters.base import Delta, ToolCallStarted, Turn, UpstreamRequest, answers_itself
 from ..protocol.errors import ApiError
 from ..routing import Route
 from .assembler import Assembler
@@ -22,7 +22,7 @@ from .hosted_tools import hosted_output
 from .middleware import Hooks
 from .prompt import Prompt
 from .reports import SampleWatch
-from .sample import Answers, EchoSample, NoSample, Sample
+from .sample import EchoSample, NoSample, Sample
 from .services import Services
 from .tools import Toolset
 from .upstream_sample import UpstreamSample
@@ -302,7 +302,7 @@ class Samples:
 
     def _new_sample(self, turn: Turn, request: UpstreamRequest) -> Sample:
         adapter = self._prompt.adapter
-        if isinstance(adapter, Answers):
+        if answers_itself(adapter):
             return EchoSample(adapter, turn, deadline=self._deadline)
         longest_wait = self._services.settings.commit_seconds if self._streaming else LONGEST_WAIT
         return UpstreamSample(

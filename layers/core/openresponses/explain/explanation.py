@@ -20,11 +20,10 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..adapters.base import UpstreamRequest
+from ..adapters.base import UpstreamRequest, answers_itself
 from ..adapters.registry import adapter_named
 from ..catalog import Provider
 from ..engine.caller import Caller
-from ..engine.sample import Answers
 from ..engine.services import Services
 from ..engine.turn import ResponseTurn
 from ..protocol.errors import ApiError
@@ -162,7 +161,7 @@ class Explained:
     async def _address(self, base: Built) -> None:
         """Where it would be sent, and with which headers."""
         provider, secrets = base.route.provider, self.services.secrets
-        if isinstance(adapter_named(provider.adapter), Answers):
+        if answers_itself(adapter_named(provider.adapter)):
             return
         try:
             await self.services.router.endpoint(provider, secrets)
@@ -262,7 +261,7 @@ class Explained:
             return _row(path, "gateway", what)
         if base.response != other.response:
             return _row(path, "echoed")
-        if isinstance(adapter_named(base.route.provider.adapter), Answers):
+        if answers_itself(adapter_named(base.route.provider.adapter)):
             return _row(path, "gateway", OWN)
         return _row(path, "no effect")
 

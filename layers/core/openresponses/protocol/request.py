@@ -280,17 +280,18 @@ def _check_parameters(parameters: Json, place: str) -> None:
 
 def _root(schema: Json) -> Json:
     """The schema, or what its root refers to within itself."""
-    root: Any = schema
+    root = schema
     for _ in range(10):
         reference = root.get("$ref")
         if not isinstance(reference, str) or not reference.startswith("#/"):
             break
-        root = schema
+        found: Any = schema
         for step in reference[2:].split("/"):
-            root = root.get(step) if isinstance(root, dict) else None
-        if not isinstance(root, dict):
+            found = found.get(step) if isinstance(found, dict) else None
+        if not isinstance(found, dict):
             return {}
-    return root  # type: ignore[no-any-return]
+        root = found
+    return root
 
 
 def _check_text_format(request: Json) -> None:
