@@ -489,6 +489,28 @@ def test_each_branch_makes_the_call_that_it_approves(gateway: Gateway, servers: 
         assert servers.called == [("add", (2, 1))] * calls
 
 
+def test_an_approval_beside_calls_that_were_cut(gateway: Gateway, servers: McpServers) -> None:
+    """The context has an item more than the input, and one less: the approval is found in its place."""
+    gateway.scenario(says("gemini", "It is 3."))
+    call = {
+        "type": "function_call",
+        "call_id": "c1",
+        "name": "mine",
+        "arguments": "{}",
+        "status": "completed",
+    }
+    cut = {**call, "call_id": "c2", "arguments": '{"a', "status": "incomplete"}
+    asked = {"type": "mcp_approval_request", "id": "mcpr_1", "server_label": "math", "name": "add"}
+    answer = {"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": True}
+    user = {"role": "user", "content": "go"}
+    more = [{**call, "call_id": "c3"}, {**cut, "call_id": "c4"}]
+    given = [user, call, *more, cut, user, {**asked, "arguments": '{"first": 2}'}, answer]
+    told = gateway.ask(body("gemini", mcp(servers, require_approval="always"), input=given))
+    assert (told.status, servers.called) == (200, [("add", (2, 1))]), told.error
+    again = gateway.ask(body("gemini", mcp(servers), input=[*given, answer]))
+    assert (again.status, again.error["param"]) == (400, f"input[{len(given)}].approval_request_id")
+
+
 # --------------------------------------------------------------------------- the operator's servers
 
 

@@ -91,7 +91,7 @@ def _kept_messages(items: Iterable[Json]) -> list[Json]:
 def _left_to_do(context: Context) -> list[Json]:
     """The calls that still wait for an answer, and the requests for approval of those that nobody has made: only a turn
     makes them, and an approval is no item of a compaction. Raises ApiError for an approval of nothing."""
-    allowed = {request["id"] for request, _ in approved(context.items, context.own)}
+    allowed = {request["id"] for request, _ in approved(context)}
     return open_calls([item for item in context.items if item.get("approval_request_id") not in allowed])
 
 

@@ -44,17 +44,29 @@ NOT_COMPLETED = "Error: the call was not completed."
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`own` is this turn's input as it will be stored, every item with an id; `items` is all that the model sees."""
+    """`own` is this turn's input as it will be stored, every item with an id; `items` is all that the model sees.
+
+    `places`: where each of `items` stands in the input, below 0 if it is earlier; None: the input is the end of them.
+    """
 
     items: list[Json]
     own: list[Json]
+    places: list[int] | None = None
+
+    @property
+    def earlier(self) -> list[Json]:
+        """The items that stand before this turn's input."""
+        if self.places is None:
+            return self.items[: len(self.items) - len(self.own)]
+        return [item for item, place in zip(self.items, self.places, strict=True) if place < 0]
 
     def param(self, param: str | None) -> str | None:
         """A place counted from the beginning of the context as the client counts it: from that of its own input."""
         found = INPUT_PLACE.match(param or "")
         if not found:
             return param
-        place = int(found[1]) - (len(self.items) - len(self.own))
+        place = int(found[1])
+        place = self.places[place] if self.places is not None else place - (len(self.items) - len(self.own))
         return f"input[{place}]{found[2]}" if place >= 0 else "previous_response_id"
 
 
@@ -72,9 +84,12 @@ async def load_context(store: Store, tenant: str, request: Json, response_id: st
         await _resolve(store, tenant, item, known, index) if item["type"] == "item_reference" else item
         for index, item in enumerate(own)
     ]
-    earlier = _settled(earlier, own)
     _check_outputs(own, earlier)
-    return Context([*earlier, *own], [_without_secrets(item) for item in own])
+    items = [*earlier, *own]
+    places = _settled(items)
+    if places is not None:
+        places = [place - len(earlier) for place in places]
+    return Context(items, [_without_secrets(item) for item in own], places)
 
 
 def _without_secrets(item: Json) -> Json:
@@ -151,25 +166,31 @@ def previous_not_found(previous: str) -> ApiError:
     )
 
 
-def _settled(earlier: list[Json], own: list[Json]) -> list[Json]:
-    """The earlier items, as far as they can be gone on from. A call that an answer's end cut in its arguments is left
-    out. The whole calls before it, which were not run for that, have an output that says so: by then nothing may follow
-    the cut item in the answer itself, and no provider goes on from a call without an output."""
-    if not any(item.get("status") == "incomplete" for item in earlier):
-        return earlier
-    left = _unanswered([*earlier, *own])
+def _settled(items: list[Json]) -> list[int] | None:
+    """Makes `items` such as can be gone on from; where each one stood, None if all are as they were.
+
+    A call that an answer's end cut in its arguments is left out. The whole calls before it, which were not run for
+    that, have an output that says so: by then nothing may follow the cut item in the answer itself, and no provider
+    goes on from a call without an output.
+    """
+    if not any(item.get("status") == "incomplete" for item in items):
+        return None
+    left = _unanswered(items)
     settled: list[Json] = []
+    places: list[int] = []
     begins = 0  # where the model's answer at hand does
-    for place, item in enumerate(earlier):
+    for place, item in enumerate(items):
         is_cut = item.get("status") == "incomplete"
-        if not (is_cut and item["type"] in CALLS and (place in left or not asks(item))):
-            settled.append(item)
+        kept = [] if is_cut and item["type"] in CALLS and (place in left or not asks(item)) else [item]
         if is_cut:
-            calls = (earlier[each] for each in range(begins, place) if each in left)
-            settled += [not_completed(call) for call in calls if call["type"] in OUTPUT_OF]
-        if item["type"] in CALL_OUTPUTS or item.get("role") in ("user", "system", "developer"):
+            calls = (items[each] for each in range(begins, place) if each in left)
+            kept += [not_completed(call) for call in calls if call["type"] in OUTPUT_OF]
+        settled += kept
+        places += [place] * len(kept)
+        if is_cut or item["type"] in CALL_OUTPUTS or item.get("role") in ("user", "system", "developer"):
             begins = place + 1
-    return settled
+    items[:] = settled
+    return places
 
 
 def _unanswered(items: list[Json]) -> set[int]:

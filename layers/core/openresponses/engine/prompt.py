@@ -64,10 +64,9 @@ class Prompt:
     def _check_approvals(self) -> None:
         from .mcp.history import require_servers
 
-        items = self.loaded.items
-        tools = tools_given(self._request, items)
+        tools = tools_given(self._request, self.loaded.items)
         labels = {tool["server_label"] for tool in tools if tool["type"] == "mcp"}
-        require_servers(items, self.loaded.own, labels.union(self.mcp.labels if self.mcp else ()))
+        require_servers(self.loaded, labels.union(self.mcp.labels if self.mcp else ()))
 
     async def first(self) -> Turn:
         """What the first sample is given. Raises ApiError."""

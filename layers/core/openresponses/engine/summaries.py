@@ -39,7 +39,7 @@ async def with_summaries(context: Context, sealer: Sealer, tenant: str, provider
         if item["type"] in KINDS:
             item = await _read(item, sealer, tenant, provider) or _refuse(context, place)
         items.append(item)
-    return Context(items, context.own)
+    return Context(items, context.own, context.places)
 
 
 async def _read(item: Json, sealer: Sealer, tenant: str, provider: str) -> Json | None:

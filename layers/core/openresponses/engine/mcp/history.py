@@ -10,6 +10,7 @@ from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 from ...protocol.errors import ApiError, quoted
+from ..context import Context
 
 Json = dict[str, Any]
 Name = Callable[[str, str], str]  # (label, tool) → function
@@ -74,12 +75,11 @@ def _pair(item: Json, output: str | list[Json], name: Name) -> list[Json]:
 # --------------------------------------------------------------------------- approvals
 
 
-def approved(items: list[Json], own: list[Json]) -> list[tuple[Json, str]]:
-    """The requests for approval in the context `items` that a turn with the input `own` approves now, and where it says
-    so. Raises ApiError."""
-    asked = {item["id"]: item for item in items if item["type"] == "mcp_approval_request"}
-    earlier = items[: len(items) - len(own)]
-    answered = {item.get("approval_request_id") for item in earlier}
+def approved(context: Context) -> list[tuple[Json, str]]:
+    """The requests for approval in the context that its own input approves, and where it says so. Raises ApiError."""
+    asked = {item["id"]: item for item in context.items if item["type"] == "mcp_approval_request"}
+    answered = {item.get("approval_request_id") for item in context.earlier}
+    own = context.own
     found = []
     for index, item in enumerate(own):
         if item["type"] == "mcp_call":
@@ -97,9 +97,9 @@ def approved(items: list[Json], own: list[Json]) -> list[tuple[Json, str]]:
     return found
 
 
-def require_servers(items: list[Json], own: list[Json], labels: Container[str]) -> None:
+def require_servers(context: Context, labels: Container[str]) -> None:
     """Raises ApiError where the input approves a call on a server that is not among `labels`: nobody would make it."""
-    for asked, param in approved(items, own):
+    for asked, param in approved(context):
         if (label := asked["server_label"]) not in labels:
             message = f"The call that is approved needs the MCP server {quoted(label)} in 'tools'."
             raise ApiError("invalid_value", message, param=param)

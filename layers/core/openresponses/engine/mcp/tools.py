@@ -140,9 +140,7 @@ class McpTools:
         honoured.
         """
         approvals = [
-            (asked, param)
-            for asked, param in approved(context.items, context.own)
-            if asked["server_label"] in self._servers
+            (asked, param) for asked, param in approved(context) if asked["server_label"] in self._servers
         ]
         known = {label: known_tools(server, context.items) for label, server in self._servers.items()}
         unknown = [label for label, tools in known.items() if tools is None]
