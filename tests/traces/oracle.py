@@ -201,6 +201,7 @@ GEMINI_VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")
 
 def gemini(chunks: Iterator[Json], said: Said) -> None:
     streamed: Json | None = None  # the arguments of a call that comes in pieces
+    cited: list[Json] = []
     for chunk in chunks:
         if "error" in chunk:
             said.end(FAILED)
@@ -214,8 +215,13 @@ def gemini(chunks: Iterator[Json], said: Said) -> None:
             for part in (candidate.get("content") or {}).get("parts", []):
                 streamed = gemini_part(said, part, streamed)
             gemini_grounding(said, candidate.get("groundingMetadata") or {})
+            cited += (candidate.get("citationMetadata") or {}).get("citations") or ()
             if reason := candidate.get("finishReason"):
                 gemini_finish(said, reason)
+    for source in cited:  # by bytes of the whole text
+        if "uri" in source:
+            place = slice(source.get("startIndex", 0), source.get("endIndex", 0))
+            said.citations.add((source["uri"], said.text.encode()[place].decode("utf-8", "ignore")))
 
 
 def gemini_usage(said: Said, usage: Json) -> None:
