@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Callable, Iterator
+from itertools import repeat
 
 from ..support.provider import Answer, bytewise
 from ..support.speech import dumps
@@ -15,6 +17,7 @@ from .wire import (
     FIRST_WORD,
     READ,
     Dialect,
+    Make,
     after_first_word,
     body,
     chunk,
@@ -62,10 +65,61 @@ def http() -> Iterator[Fault]:
     yield Fault("speaks HTTP/1.0", sends(old_head, right), whole())
     yield Fault("ends its answer with the connection", sends(endless_head, right), whole())
     yield Fault("sends trailers", sends(head_of, chunked(right), b"0\r\nx-a: 1\r\n\r\n"), whole())
+    yield from odd_http()
     yield Fault("answers 204", sends(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n"), NO_EVENT)
     yield Fault("answers nothing with content-length 0", reply(200), NO_EVENT)
     yield Fault("answers comments only", body(b": OPENROUTER PROCESSING\n\n" * 3), NO_EVENT, NO_FRAME)
     yield Fault("sends one byte at a time", dripped, whole())
+
+
+def odd_http() -> Iterator[Fault]:
+    """What HTTP allows, and what only looks like it."""
+    for name, fields in {
+        "has a header of 7,000 bytes": ("x: " + "y" * 7000,),
+        "has 100 headers": tuple(f"x-{number}: y" for number in range(100)),
+        "has a header over two lines": ("x: a\r\n b",),
+    }.items():
+        yield Fault(name, sends(head_with(*fields), chunked(right), END), whole())
+    for name, fields in {
+        "has 50,000 headers": tuple(f"x-{number}: y" for number in range(50_000)),
+        "has a header without a colon": ("words",),
+        "has a NUL byte in a header": ("x: a\0b",),
+        "says a length and chunks": ("content-length: 5",),
+    }.items():
+        yield Fault(name, sends(head_with(*fields), chunked(right), END), NO_ANSWER)
+    for length in ("-1", "abc", "1e3", "5\r\ncontent-length: 6"):
+        odd = sends(head_with(f"content-length: {length}", chunked=False), right)
+        yield Fault(f"says that its length is {length[-6:]!r}", odd, NO_ANSWER)
+    extended = sends(head_of, lambda d: b"%x;a=b\r\n%b\r\n" % (len(right(d)), right(d)), END)
+    yield Fault("has extensions of its chunks", extended, whole())
+    yield Fault("sends a chunk of a size below zero", sends(head_of, b"-5\r\n", right, pause=READ), NO_EVENT)
+    for status in ("201 Created", "203 x", "206 Partial Content", "200"):
+        yield Fault(
+            f"says {status} and answers", sends(head_with(status=status), chunked(right), END), whole()
+        )
+    for status in ("600 x", "999 x"):
+        failed = sends(head_with(status=status), chunked(right), END)
+        yield Fault(f"answers with the status {status[:3]}", failed, refused("provider_error"))
+    for status in ("20 x", "abc", "-200 x", "1000 x"):
+        yield Fault(f"answers with the status {status!r}", sends(head_with(status=status), right), NO_ANSWER)
+    for name, sent in {
+        "speaks HTTP/2": b"\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0d\0\x04@\0\0\0\0\x02\0\0\0\0",
+        "answers with an alert of TLS": b"\x15\x03\x01\x00\x02\x02\x46",
+    }.items():
+        yield Fault(name, sends(sent), NO_ANSWER)
+    yield Fault("speaks HTTP/0.9", sends(right), NO_ANSWER)
+    many = b"HTTP/1.1 100 Continue\r\n\r\n" * 1000
+    yield Fault("says 100 a thousand times", sends(many, head_of, chunked(right), END), whole())
+    hint = b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n"
+    yield Fault("says 103 without end", endless(hint), refused(SILENT, retried=False), silent=True)
+
+
+def endless(piece: bytes) -> Make:
+    return lambda _: Answer(pieces=repeat(piece), pause=0.01, raw=True)
+
+
+def head_with(*fields: str, status: str = "200 OK", chunked: bool = True) -> Callable[[Dialect], bytes]:
+    return lambda dialect: head(dialect.content_type, *fields, status=status, chunked=chunked)
 
 
 def long_head(dialect: Dialect) -> bytes:
@@ -95,6 +149,11 @@ def zipped(dialect: Dialect) -> bytes:
     return gzip.compress(right(dialect))
 
 
+def zipped_until_first_word(dialect: Dialect) -> bytes:
+    zipper = zlib.compressobj(wbits=31)
+    return zipper.compress(until_first_word(dialect)) + zipper.flush(zlib.Z_SYNC_FLUSH)
+
+
 def changed(change: Callable[[bytes], bytes]) -> Callable[[Dialect], bytes]:
     return lambda dialect: change(right(dialect))
 
@@ -107,6 +166,21 @@ def codings() -> Iterator[Fault]:
     bomb = gzip.compress(b"\n" * 5_000_000)
     yield Fault("is gzip that unfolds without end", body(bomb, fields=gzipped), LIE)
     yield Fault("is gzip and breaks off", body(lambda d: zipped(d)[:40], fields=gzipped), NO_EVENT)
+    deflated = body(changed(zlib.compress), fields=("content-encoding: deflate",))
+    yield Fault("is deflate, though not asked", deflated, whole())
+    for coding in ("gzip, gzip", "gzip, identity"):
+        yield Fault(f"says {coding} and is not", body(right, fields=(f"content-encoding: {coding}",)), LIE)
+    for coding in ("IDENTITY", "none"):
+        yield Fault(
+            f"says {coding} for its coding", body(right, fields=(f"content-encoding: {coding}",)), whole()
+        )
+    sum_lies = body(lambda d: zipped(d)[:-8] + b"12345678", fields=gzipped)
+    yield Fault("is gzip with a sum that lies", sum_lies, LIE)
+    cut = sends(head_with("content-encoding: gzip"), chunked(zipped_until_first_word))
+    yield Fault("is gzip and breaks off after the first word", cut, BROKEN)
+    told = ("content-encoding: gzip", f"content-length: {len(bomb)}")
+    packed = head("application/json", *told, status="400 x", chunked=False)
+    yield Fault("answers 400 in gzip that unfolds without end", sends(packed + bomb), ANY_STATUS[400])
     yield Fault("is gzip and does not say so", body(zipped), NO_EVENT, NO_FRAME)
     for kind in (
         "text/plain",

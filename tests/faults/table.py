@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from .fault import Fault
-from .frames import early_ends, errors_in_200, frames
+from .frames import early_ends, errors_in_200, frames, same_frames, same_json
 from .messages import codings, http, statuses
 from .stops import stops
 
 FAMILIES: dict[str, tuple[Fault, ...]] = {
     family.__name__: tuple(family())
-    for family in (stops, http, codings, frames, errors_in_200, early_ends, statuses)
+    for family in (stops, http, codings, frames, same_frames, same_json, errors_in_200, early_ends, statuses)
 }
 FAULTS: tuple[Fault, ...] = tuple(fault for family in FAMILIES.values() for fault in family)
 # (fault, dialect): why its cells are otherwise, whatever the gateway does. docs/faults.md says so, too.

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from ..support.provider import Answer, Received
-from ..support.speech import data, dumps, message, named, says
+from ..support.speech import data, dumps, enveloped, message, named, says
 
 Json = dict[str, Any]
 
@@ -67,6 +67,14 @@ class Dialect:
     def last(self) -> int:
         """The place of the frame that ends the answer; counts may follow it."""
         return next(n for n, frame in enumerate(self.frames) if self.end_mark in frame)
+
+    def with_json(self, frame: bytes, change: Callable[[bytes], bytes]) -> bytes:
+        """A frame whose JSON is changed; one that has none as it is."""
+        if self.name == "bedrock":
+            names = 12 + int.from_bytes(frame[4:8], "big")
+            return enveloped(frame[12:names], change(frame[names:-4]))
+        start, end = frame.find(b"{"), frame.rfind(b"}") + 1
+        return frame[:start] + change(frame[start:end]) + frame[end:] if start >= 0 else frame
 
     def frame(self, value: str) -> bytes:
         """A frame with this text, whatever it is."""

@@ -248,7 +248,11 @@ def message(
         bytes([len(name)]) + name.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
         for name, value in names.items()
     )
-    body = dumps(payload).encode()
+    return enveloped(headers, dumps(payload).encode())
+
+
+def enveloped(headers: bytes, body: bytes) -> bytes:
+    """A message with its lengths and sums."""
     prelude = struct.pack(">II", len(headers) + len(body) + 16, len(headers))
     whole = prelude + struct.pack(">I", binascii.crc32(prelude)) + headers + body
     return whole + struct.pack(">I", binascii.crc32(whole))
