@@ -152,7 +152,7 @@ def history(given: str | None) -> Finding:
 
 
 def _opened(path: Path) -> Finding:
-    from ..store.sqlite import SCHEMA_VERSION
+    from ..store.sqlite_file import SCHEMA_VERSION
 
     size = f"{path.stat().st_size / 1e6:.1f} MB"
     if not os.access(path, os.W_OK):

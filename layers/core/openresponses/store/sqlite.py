@@ -9,51 +9,29 @@ lose the last moments, but never the file's consistency.
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from .base import MAX_CHAIN, ChainNotFound, ChainTooLong, StoredResponse, StoreUnavailable
 from .codec import FORMAT, nameable, pack, renewals_of, require_nameable, unpack
-from .sqlite_conversations import SCHEMA as CONVERSATIONS_SCHEMA
 from .sqlite_conversations import SQLiteConversations
-from .sqlite_counters import SCHEMA as COUNTERS_SCHEMA
 from .sqlite_counters import SQLiteCounters
-from .sqlite_idempotency import SCHEMA as IDEMPOTENCY_SCHEMA
+from .sqlite_file import connect, open_file
 from .sqlite_idempotency import SQLiteIdempotency
-from .sqlite_jobs import SCHEMA as JOBS_SCHEMA
 from .sqlite_jobs import SQLiteJobs
-from .sqlite_keys import prepare as prepare_keys
 from .sqlite_listing import SQLiteListing
 from .sqlite_threads import Worker, commit, each
 
 log = logging.getLogger(__name__)
 
 MEMORY = ":memory:"
-SCHEMA_VERSION = 1
 COMPRESS_FROM = 8 * 1024  # bytes; below it the time is worth more than the space
-CHECKPOINT_PAGES = 4000  # of the write-ahead log, 16 MB: a quarter less time a write than at SQLite's 1000
 PURGE_EVERY = 60.0  # seconds between two looks for expired rows
 PURGE_ROWS = 50  # at most so many at a time, as they are removed within some turn's write
-
-SCHEMA = """
-CREATE TABLE responses (
-    tenant TEXT NOT NULL,
-    id TEXT NOT NULL,
-    parent TEXT,
-    created_at INTEGER NOT NULL,
-    expires_at INTEGER NOT NULL,
-    format INTEGER NOT NULL,
-    body BLOB NOT NULL,
-    UNIQUE (tenant, id)
-);
-CREATE INDEX responses_by_expiry ON responses (expires_at);
-"""
 
 PUT = """
 INSERT OR REPLACE INTO responses (tenant, id, parent, created_at, expires_at, format, body) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -102,10 +80,8 @@ class SQLiteStore:
         self._next_purge = 0.0
         memory = str(path) == MEMORY
         try:
-            if not memory:
-                _make_private(Path(path))
-            writer = _connect(path, lock_timeout)
-            reader = None if memory else _connect(path, lock_timeout)  # what is in memory has one connection
+            writer = connect(path, lock_timeout) if memory else open_file(path, lock_timeout)
+            reader = None if memory else open_file(path, lock_timeout)  # what is in memory has one connection
         except (OSError, sqlite3.Error) as error:
             raise StoreUnavailable(f"{path}: {error}") from error
         self._writer = Worker(writer, "store-writer", commit)
@@ -210,52 +186,3 @@ def _walk(db: sqlite3.Connection, tenant: str, response_id: str, now: float) -> 
     if parent is not None:
         raise ChainNotFound(response_id)
     return [_record(row) for row in reversed(rows.values())]
-
-
-# --------------------------------------------------------------------------- the file
-
-
-def open_file(path: str | Path, lock_timeout: float = 5.0) -> sqlite3.Connection:
-    """A connection to the file at `path`, made, with its tables, if need be. Raises OSError, sqlite3.Error,
-    StoreUnavailable."""
-    _make_private(Path(path))
-    return _connect(path, lock_timeout)
-
-
-def _make_private(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-
-
-def _connect(path: str | Path, lock_timeout: float) -> sqlite3.Connection:
-    # Made here, used by one worker's thread alone.
-    connection = sqlite3.connect(path, timeout=lock_timeout, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA secure_delete = ON")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-        _prepare(connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    """Makes the tables of a new file. Raises StoreUnavailable for a file of a later release."""
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("BEGIN IMMEDIATE")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version == 0:
-        for statement in filter(str.strip, SCHEMA.split(";")):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    if version <= SCHEMA_VERSION:
-        # What release 0.1 did not have, and does not mind.
-        for statement in (*JOBS_SCHEMA, *CONVERSATIONS_SCHEMA, *COUNTERS_SCHEMA, *IDEMPOTENCY_SCHEMA):
-            connection.execute(statement)
-        prepare_keys(connection)
-    connection.execute("COMMIT")
-    if version > SCHEMA_VERSION:
-        raise StoreUnavailable(f"the file has schema {version}, this release knows {SCHEMA_VERSION}")

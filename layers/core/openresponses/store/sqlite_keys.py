@@ -13,22 +13,8 @@ from typing import Any
 
 from .base import StoreUnavailable
 from .keys import ApiKey, ApiKeys
+from .sqlite_file import open_file
 
-SCHEMA = (
-    """
-CREATE TABLE IF NOT EXISTS api_keys (
-    id TEXT PRIMARY KEY,
-    tenant TEXT NOT NULL,
-    name TEXT NOT NULL,
-    issued_at INTEGER NOT NULL,
-    expires_at INTEGER,
-    disabled INTEGER NOT NULL,
-    limits TEXT NOT NULL
-)
-""",
-    "CREATE INDEX IF NOT EXISTS api_keys_by_tenant ON api_keys (tenant, issued_at)",
-)
-ADDED = {"owner": "TEXT NOT NULL DEFAULT ''", "used_on": "TEXT"}  # columns that the first tables did not have
 USE_TIMEOUT = 0.5  # seconds that the note of a use waits for another process's lock
 Rows = list[tuple[Any, ...]]
 
@@ -41,22 +27,10 @@ USED = "UPDATE api_keys SET used_on = ? WHERE id = ? AND (used_on IS NULL OR use
 DELETE = "DELETE FROM api_keys WHERE id = ?"
 
 
-def prepare(db: sqlite3.Connection) -> None:
-    """Makes the table, or gives an older one what it lacks."""
-    for statement in SCHEMA:
-        db.execute(statement)
-    present = {name for _, name, *_ in db.execute("PRAGMA table_info(api_keys)")}
-    for name, kind in ADDED.items():
-        if name not in present:
-            db.execute(f"ALTER TABLE api_keys ADD COLUMN {name} {kind}")
-
-
 class SQLiteKeys(ApiKeys):
     """The keys in the file at `path`, which is made if need be. Raises StoreUnavailable."""
 
     def __init__(self, path: str | Path, clock: Callable[[], float] = time.time) -> None:
-        from .sqlite import open_file
-
         super().__init__(clock)
         self._path = path
         self._lock = threading.Lock()
@@ -88,8 +62,6 @@ class SQLiteKeys(ApiKeys):
 
     def _write_use(self, key_id: str, day: str) -> None:
         # On a connection of its own: while it waits for a lock, keys are still found.
-        from .sqlite import open_file
-
         with closing(open_file(self._path, USE_TIMEOUT)) as db:
             db.execute(USED, (day, key_id, day))
 
