@@ -55,7 +55,7 @@ def ask(target: Target, prompt: tuple[str, ...], **given: Any) -> None:
         if given["whole"] or given["no_stream"] or given["json_schema"]:
             return await print_whole(gateway, body, given)
         answer = Answer("stderr" if sys.stderr.isatty() else None)
-        async with aclosing(gateway.events(body)) as events:  # type: ignore[type-var]
+        async with aclosing(gateway.events(body)) as events:
             return await answer.show(events)
 
     response = with_gateway(target, work)

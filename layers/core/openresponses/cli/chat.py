@@ -130,7 +130,7 @@ class Chat:
         answer = Answer()
 
         async def show() -> Json:
-            async with aclosing(self.gateway.events(body)) as events:  # type: ignore[type-var]
+            async with aclosing(self.gateway.events(body)) as events:
                 return await answer.show(events)
 
         response = await self.interrupts.cancellable(show())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -111,7 +111,7 @@ class Gateway:
     async def delete(self, path: str) -> Json:
         return await self._json("DELETE", path)
 
-    async def events(self, body: Json) -> AsyncIterator[Json]:
+    async def events(self, body: Json) -> AsyncGenerator[Json]:
         """The events of a response, as they come. Closing it early hangs up. Raises RequestFailed."""
         import httpx
         import orjson

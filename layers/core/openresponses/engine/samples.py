@@ -65,7 +65,8 @@ class Samples:
         self._streaming = streaming
         self._deadline = deadline
         self._hooks = hooks
-        self._retry_until: float | None = None  # on the loop's clock
+        self._commit_at = 0.0  # on the loop's clock: when a stream begins at the latest; set by deltas()
+        self._retry_until: float | None = None  # on the same: no further attempt begins after it
         self._committed = self._others_left = False
         self._calls = Calls(services, request, Toolset([], "auto", None))
         self._sample: Sample | None = None
