@@ -90,6 +90,26 @@ def test_calls_that_are_said_one_after_the_other_are_never_open_at_once(
     assert given == [arguments for _, arguments in calls]
 
 
+@pytest.mark.parametrize(("late", "outcome"), [(" \n", "completed"), ('{"b":2}', "failed")])
+def test_what_follows_a_whole_call_is_space_or_told(gateway: Gateway, late: str, outcome: str) -> None:
+    pieces = [
+        {"index": 0, "id": "call_a", "function": {"name": "look", "arguments": '{"a":1}'}},
+        {"index": 1, "id": "call_b", "function": {"name": "look", "arguments": '{"a"'}},
+        {"index": 0, "function": {"arguments": late}},
+        {"index": 1, "function": {"arguments": ":2}"}},
+    ]
+    deltas: list[tuple[Json, str | None]] = [({"tool_calls": [piece]}, None) for piece in pieces]
+    frames = [
+        json.dumps({"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})
+        for delta, reason in [*deltas, ({}, "tool_calls")]
+    ]
+    body = "".join(f"data: {frame}\n\n" for frame in (*frames, "[DONE]"))
+    gateway.scenario(Answer(body.encode(), content_type=SSE))
+    told = ask(gateway, "chat", stream=True, tools=[function("look")])
+    assert told.response["status"] == outcome
+    assert told.output[0]["arguments"] == '{"a":1}'
+
+
 # --------------------------------------------------------------------------- custom tools and namespaces
 
 

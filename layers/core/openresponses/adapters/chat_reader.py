@@ -389,16 +389,15 @@ def unreadable(what: str) -> Failed:
 
 
 class _Call:
-    """`open`: the client was told of it, and not of its end; `native`: its text is no JSON; `waiting`: what came before
-    its name."""
+    """`ended`: the client was told of its end; `native`: its text is no JSON; `waiting`: what came before its name."""
 
-    __slots__ = ("id", "key", "name", "native", "open", "pieces", "waiting")
+    __slots__ = ("ended", "id", "key", "name", "native", "pieces", "waiting")
 
     def __init__(self, key: int, call_id: str | None) -> None:
         self.key = key
         self.id = call_id
         self.name: str | None = None
-        self.native = self.open = False
+        self.native = self.ended = False
         self.pieces: list[str] = []
         self.waiting = ""
 
@@ -437,17 +436,20 @@ class _Calls:
             call.name, text = name, call.waiting
             if name != self._answer_tool:
                 yield from self._end_what_is_whole()
-                call.open, call.native = True, bool(custom)
+                call.native = bool(custom)
                 yield self._reader.start(call.key, name, call.id, native=call.native)
-        if text:
+        if text and call.ended:
+            if text.strip():
+                yield unreadable("more arguments of a call that was whole")
+        elif text:
             call.pieces.append(text)
             yield from self._arguments(call, text)
 
     def _end_what_is_whole(self) -> Iterator[Delta]:
         """Before a new call: some clients know one call at a time, so only calls that are interleaved overlap."""
         for call in self._all:
-            if call.open and call.is_whole:
-                call.open = False
+            if call.name != self._answer_tool and not call.ended and call.is_whole:
+                call.ended = True
                 yield from self._reader.end(call.key)
 
     def _arguments(self, call: _Call, text: str) -> Iterator[Delta]:
@@ -480,5 +482,5 @@ class _Calls:
                     yield unreadable("a call of a tool without a name")
             elif call.name == self._answer_tool:
                 yield ItemEnd()
-            elif call.open:
+            elif not call.ended:
                 yield from self._reader.end(call.key)
