@@ -354,8 +354,12 @@ def test_the_deadline_stops_the_loop(gateway: Gateway, servers: McpServers, limi
     )
     told = gateway.ask(body("anthropic", mcp(servers)), stream=True)
     assert told.response["incomplete_details"] == {"reason": "time_limit"}
-    assert [item["status"] for item in told.of("mcp_call")] == ["failed", "incomplete"]
+    assert [item["status"] for item in told.of("mcp_call")] == ["failed", "failed"]
     assert servers.cancelled.wait(3), "the session is closed, and the server knows"
+    scenario = gateway.scenario(says("anthropic", "I see."))
+    asked = body("anthropic", mcp(servers), input="And?", previous_response_id=told.response["id"])
+    assert gateway.ask(asked).text == "I see."
+    assert sent(scenario.requests[0]).count("Error: The call was not completed.") == 2
 
 
 def test_the_tokens_of_a_turn_are_bounded(gateway: Gateway, servers: McpServers, limited: Server) -> None:

@@ -276,11 +276,15 @@ class SearchBuilder(CallBuilder):
 
 def _object(text: str) -> Json:
     """What a model said as arguments; of what is no object, a search for it."""
+    found: Json = orjson.loads(text or "{}") if _is_object(text) else {"query": text}
+    return found
+
+
+def _is_object(text: str) -> bool:
     try:
-        found = orjson.loads(text or "{}")
+        return isinstance(orjson.loads(text or "{}"), dict)
     except orjson.JSONDecodeError:
-        found = None
-    return found if isinstance(found, dict) else {"query": text}
+        return False
 
 
 class McpCallBuilder(AnyCallBuilder):
@@ -322,11 +326,10 @@ class McpCallBuilder(AnyCallBuilder):
         self.out.done(self.index, self._item(status, self.arguments))
 
     def close(self, status: str) -> None:
-        """The turn ends without a result."""
-        if status == "completed":
-            self.complete(
-                {"error": {"type": "http_error", "code": 499, "message": "The call was not completed."}}
-            )
+        """The turn ends without a result. A whole call has failed: it may have been made, and the model is to know."""
+        if status == "completed" or (self.written and _is_object(self.arguments)):
+            error = {"type": "http_error", "code": 499, "message": "The call was not completed."}
+            self.complete({"error": error})
         else:
             self.out.done(self.index, self._item(status, self.arguments))
 
