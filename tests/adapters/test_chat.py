@@ -573,11 +573,32 @@ def test_a_finish_reason_in_each_of_several_chunks() -> None:
     assert [made[1] for made in found] == ["f", "g", "max_output_tokens"]
 
 
-def test_an_error_behind_the_finish_reason_is_a_failure() -> None:
-    found = read(
-        chunk({"content": "x"}, "length"), chunk({}) | {"error": {"code": 400, "message": "Token limit"}}
-    )
-    assert found[:2] == [("text", "x"), ("failed", "invalid_value")]
+@pytest.mark.parametrize("native", ["length", "max_output_tokens", "MAX_TOKENS", "max_tokens"])
+def test_a_call_that_the_limit_cut_is_incomplete(native: str) -> None:
+    """OpenRouter says "tool_calls" of it; only `native_finish_reason` tells the limit. So, too, of a text."""
+    cut = {"index": 0, "id": "c", "function": {"name": "f", "arguments": '{"a":"x'}}
+    for finish in ("tool_calls", "stop"):
+        ended = chunk({"tool_calls": [cut]}, finish)
+        ended["choices"][0]["native_finish_reason"] = native
+        assert read(ended)[-1] == ("finished", "max_output_tokens")
+    ended["choices"][0]["native_finish_reason"] = "completed"
+    assert read(ended)[-1] == ("finished", None)
+
+
+@pytest.mark.parametrize(
+    ("finish", "code", "told"), [("stop", 400, "invalid_value"), ("length", 502, "provider_unavailable")]
+)
+def test_an_error_behind_the_finish_reason_is_a_failure(finish: str, code: int, told: str) -> None:
+    found = read(chunk({"content": "x"}, finish), chunk({}) | {"error": {"code": code, "message": "Failed"}})
+    assert found[:2] == [("text", "x"), ("failed", told)]
+
+
+def test_an_error_that_says_the_limit_again_leaves_the_answer() -> None:
+    """OpenRouter's: finish_reason "length", then an error 400 in a chunk that also has the usage."""
+    usage = {"prompt_tokens": 43, "completion_tokens": 10, "total_tokens": 53}
+    error = {"error": {"code": 400, "message": "Token limit reached"}, "usage": usage}
+    found = read(chunk({"content": "x"}, "length"), chunk({"content": ""}) | error)
+    assert found == [("text", "x"), ("usage", 43, 10, 0, 0), ("finished", "max_output_tokens")]
 
 
 def test_other_choices_are_other_answers() -> None:

@@ -555,6 +555,50 @@ def test_reading(name: str) -> None:
     assert read(*frames) == deltas
 
 
+THOUGHT: Json = {"summary": [], "content": [{"type": "reasoning_text", "text": "hm"}]}
+
+
+@pytest.mark.parametrize(
+    ("provider", "given", "kept"),
+    [
+        ("deepseek", {**THOUGHT, "status": "completed", "encrypted_content": None}, {"id": "x_1", **THOUGHT}),
+        ("openai", THOUGHT, {"id": "x_1", **THOUGHT}),  # a server of the user's own, under OpenAI's name
+        ("openrouter", {"summary": [], "encrypted_content": "s", "format": "google-gemini-v1"},
+         {"summary": [], "encrypted_content": "s", "format": "google-gemini-v1"}),
+        ("openai", {**THOUGHT, "encrypted_content": "s"}, "s"),
+    ],
+)  # fmt: skip
+def test_reasoning_is_kept_as_its_server_takes_it_back(provider: str, given: Json, kept: Json | str) -> None:
+    """DeepSeek's and Bedrock's gpt-oss is plain text, and comes back as it was; OpenAI's is its encrypted content."""
+    found = read(item("done", 0, type="reasoning", **given), provider=provider)
+    assert [delta.payload for delta in found if isinstance(delta, ProviderState)] == [kept]
+    shown = [{"type": "summary_text", "text": "hm"}]
+    again = {
+        "type": "reasoning",
+        "id": "rs_ours",
+        "summary": shown,
+        "encrypted_content": seal(provider, kept),
+    }
+    [sent] = body({"input": [again]}, provider=provider)["input"]
+    whole = kept if isinstance(kept, dict) else {"summary": shown, "encrypted_content": kept}
+    assert sent == {"type": "reasoning", **whole}
+
+
+def test_plain_reasoning_that_ends_behind_its_message_makes_no_second_item() -> None:
+    """OpenRouter's order: the reasoning is done after the message is."""
+    found = read(
+        item("added", 0, type="reasoning", summary=[]),
+        event("reasoning_text.delta", 0, content_index=0, delta="hm"),
+        item("added", 1, type="message", content=[]),
+        event("output_text.delta", 1, content_index=0, delta="Yes."),
+        item("done", 1, type="message", content=[text("Yes.")]),
+        item("done", 0, type="reasoning", **THOUGHT),
+        provider="openrouter",
+    )
+    assert ReasoningDelta("hm", raw=True) in found
+    assert not any(isinstance(delta, ProviderState) for delta in found)
+
+
 def test_state_of_another_backend_is_sealed_for_it() -> None:
     [_, ended] = read(item("done", 0, type="compaction", encrypted_content="s"), provider="house")
     assert isinstance(ended, HostedItemEnded)

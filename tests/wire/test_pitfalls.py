@@ -104,6 +104,14 @@ RULES: dict[str, tuple[str, ...]] = {
         "adapters/test_chat.py::test_other_choices_are_other_answers",
         "adapters/test_chat.py::test_what_is_there_but_empty_is_nothing",
     ),
+    "a limit that the finish_reason hides, or that an error says again (OpenRouter)": (
+        "adapters/test_chat.py::test_a_call_that_the_limit_cut_is_incomplete",
+        "adapters/test_chat.py::test_an_error_that_says_the_limit_again_leaves_the_answer",
+        "adapters/test_chat.py::test_an_error_behind_the_finish_reason_is_a_failure",
+    ),
+    "reasoning in plain text goes back to the Responses server that gave it (DeepSeek, Bedrock)": (
+        "adapters/test_openai.py::test_reasoning_is_kept_as_its_server_takes_it_back",
+    ),
     "reasoning that a server wants back with its calls (DeepSeek, OpenRouter, Mistral)": (
         "adapters/test_chat.py::test_reasoning_goes_back_as_the_server_wants_it",
         "adapters/test_chat.py::test_state_makes_the_round_trip",

@@ -41,6 +41,7 @@ from .tools import CallReader, ToolTable
 REASONS = {
     "length": "max_output_tokens",
     "max_tokens": "max_output_tokens",
+    "max_output_tokens": "max_output_tokens",
     "model_length": "max_output_tokens",
     "content_filter": "content_filter",
     "content-filter": "content_filter",
@@ -95,7 +96,7 @@ class ChatReader:
 
     def _read(self, event: str, data: Json) -> Iterator[Delta]:
         if data.get("error") or data.get("object") == "error" or event == "error":
-            yield Failed(failure(200, data))
+            yield from self._error(data)
             return
         choices = data.get("choices")
         if not self._started and (choices or data.get("model")):  # Azure's first chunk has neither
@@ -165,6 +166,15 @@ class ChatReader:
             yield unreadable("audio")
         elif finish := choice.get("finish_reason"):
             yield from self._stop(str(finish).lower(), choice)
+
+    def _error(self, data: Json) -> Iterator[Delta]:
+        """An error ends the answer, but OpenRouter's "Token limit reached": that says a finish_reason again."""
+        error = failure(200, data)
+        if error.code == "invalid_value" and REASONS.get(self._finish or "") == "max_output_tokens":
+            if usage := data.get("usage"):
+                yield usage_of(read_usage, usage)
+        else:
+            yield Failed(error)
 
     def _content(self, content: Any, logprobs: Any) -> Iterator[Delta]:
         if isinstance(content, str):
@@ -319,7 +329,9 @@ class ChatReader:
             fallback = ApiError(code, f"The provider ended its answer with a reason {quoted(finish)}.")
             yield Failed(failure(200, {"error": error}) if error else fallback)
         else:
-            self._finish = reason
+            # OpenRouter ends calls that a limit cut with "tool_calls"; what the model's server said stands beside it.
+            native = str(choice.get("native_finish_reason") or "").lower()
+            self._finish = reason if reason in REASONS or native not in REASONS else native
 
 
 def _only_text(data: Json) -> str | None:

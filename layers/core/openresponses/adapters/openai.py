@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 
 from ..protocol.errors import ApiError, quoted
-from ..protocol.state import seal
+from ..protocol.state import UNTAGGED_PROVIDER, seal
 from . import openai_fields
 from .base import (
     Annotation,
@@ -271,7 +271,8 @@ def _sealed_item(turn: Turn, item: Json, reasons: bool) -> Json | None:
         if state is None or not reasons:
             return None
         summary = [{"type": "summary_text", "text": part["text"]} for part in item.get("summary") or ()]
-        return {"type": "reasoning", "summary": summary, "encrypted_content": state}
+        kept = state if isinstance(state, dict) else {"encrypted_content": state}
+        return {"type": "reasoning", "summary": summary, **kept}
     if state is None:
         raise ApiError(
             "invalid_value",
@@ -279,6 +280,22 @@ def _sealed_item(turn: Turn, item: Json, reasons: bool) -> Json | None:
             param="input",
         )
     return {"type": item["type"], "encrypted_content": state}
+
+
+def _state_of(provider: str, item: Json) -> Json | str | None:
+    """What of a reasoning item has to come back; None if there is nothing that its text does not say.
+
+    OpenAI's own is encrypted, and that is all. Others that serve the API, as DeepSeek, Bedrock's gpt-oss, OpenRouter,
+    take their item back as they gave it: with its plain text, and then by its id, which names nothing that is stored.
+    """
+    encrypted = item.get("encrypted_content")
+    if encrypted and provider == UNTAGGED_PROVIDER:
+        kept: str = encrypted
+        return kept
+    if not encrypted and not any(part.get("text") for part in item.get("content") or ()):
+        return None
+    left_out = ("type", "status", "id") if encrypted else ("type", "status")
+    return {name: value for name, value in item.items() if name not in left_out and value is not None}
 
 
 # --------------------------------------------------------------------------- the answer
@@ -450,10 +467,12 @@ class ResponsesReader:
     def _end_reasoning(self, index: int, state: _Item, item: Json) -> Iterator[Delta]:
         yield from self._end_parts(state, "summary", item)
         yield from self._end_parts(state, "content", item)
-        encrypted = item.get("encrypted_content")
-        if encrypted:
-            yield ProviderState(encrypted)
-        if encrypted or state.parts:
+        # OpenRouter ends plain reasoning behind the message that it led to: an item of its own there would say nothing.
+        late = not item.get("encrypted_content") and index != max(self._items)
+        kept = None if late else _state_of(self._provider, item)
+        if kept:
+            yield ProviderState(kept)
+        if kept or state.parts:
             yield ItemEnd()
         else:
             yield HostedItemEnded(index, self._hosted({**item, "summary": []}))
