@@ -151,6 +151,20 @@ def test_a_region_that_is_missing(run: Run) -> None:
     assert said.code == 2 and "--region" in said.err and "--store" in said.err
 
 
+def test_the_checkouts_own_samconfig_is_no_stack(
+    run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names a stack, but no region: nothing has been deployed, and the local history is meant."""
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(home / "none"))
+    (home / "samconfig.toml").write_text('[default.global.parameters]\nstack_name = "openresponses"\n')
+    asked = json.loads(run("ask", "Hi", "--json").out)
+    assert asked["id"] in run("responses", "list").out
+    with (home / "samconfig.toml").open("a") as file:
+        file.write('[default.deploy.parameters]\nregion = "eu-north-1"\nprofile = "nobody"\n')
+    deployed = run("responses", "list")
+    assert deployed.code == 2 and "nobody" in deployed.err
+
+
 # --------------------------------------------------------------------------- doctor
 
 

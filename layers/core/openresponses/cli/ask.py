@@ -44,7 +44,7 @@ model_option = click.option(
 @click.option("--no-stream", is_flag=True, help="Print the answer when it is complete.")
 @gateway_options
 def ask(target: Target, prompt: tuple[str, ...], **given: Any) -> None:
-    """Ask a question. Standard input that is no terminal is read: behind the question, or as the question."""
+    """Ask a question. What is piped into it is put behind the question, or is the question."""
     body = request(target, " ".join(prompt), given)
     if given["model"] is None:
         note("Answered by the built-in echo; --model chooses another, `openresponses models` lists them.")

@@ -46,7 +46,9 @@ def on_history(place: Place, work: Callable[[History], Awaitable[None]]) -> None
             finally:
                 await history.store.close()
         except StoreUnavailable as error:
-            raise CommandError(f"the history cannot be used: {error}") from None
+            raise CommandError(
+                f"the history cannot be used: {error}; `openresponses doctor` says what to do"
+            ) from None
 
     asyncio.run(run())
 

@@ -97,7 +97,9 @@ class LocalStore:
         try:
             return SQLiteKeys(self.path)
         except StoreUnavailable as error:
-            raise CommandError(f"the store cannot be opened: {error}") from None
+            raise CommandError(
+                f"the store cannot be opened: {error}; `openresponses doctor --store {self.path}` says what to do"
+            ) from None
 
     def secrets(self) -> dict[str, str]:
         return self._file.values()
@@ -124,10 +126,25 @@ def find(given: Place) -> Stack | LocalStore:
 
 def or_local(given: Place) -> Place:
     """The local server's history in its usual place, where nothing names another place and there is one."""
-    if any((given.stack, given.region, given.profile, given.store)) or SAVED.exists():
+    if any((given.stack, given.region, given.profile, given.store)) or _may_be_deployed():
         return given
     path = Path(local.history_path(None))
     return Place(store=str(path)) if path.is_file() else given
+
+
+def _may_be_deployed() -> bool:
+    """A stack is in a region. The samconfig.toml of the repository names none, until somebody has deployed."""
+    if not SAVED.exists():
+        return False
+    if "region" in saved_parameters(SAVED):
+        return True
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        return boto3.Session().region_name is not None
+    except BotoCoreError:  # a profile that is missing: the command says so
+        return True
 
 
 def find_stack(given: Place) -> Stack:

@@ -1,7 +1,7 @@
 """`openresponses responses …`: stored responses.
 
 Without --url they are an operator's: of a stack or of a store, of any tenant; of the local server's history where
-nothing names another and there is no samconfig.toml. With --url they are those of the key.
+nothing names another and there can be no stack. With --url they are those of the key.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def list_responses(place: Place, tenant: str, limit: int) -> None:
             if shown == limit:
                 break
         if not shown:
-            note(f"{tenant} has no responses.")
+            note(f"The tenant {tenant!r} has no responses.")
 
     on_history(or_local(place), work)
 
@@ -76,7 +76,7 @@ def show_response(target: Target, place: Place, tenant: str, id: str) -> None:
     async def work(history: History) -> None:
         record = await history.store.get(tenant, id)
         if record is None:
-            raise CommandError(f"{tenant} has no response {id}")
+            raise CommandError(f"the tenant {tenant!r} has no response {id}")
         print(orjson.dumps(as_json(record), option=orjson.OPT_INDENT_2).decode())
 
     on_history(or_local(place), work)
@@ -116,7 +116,7 @@ def delete_response(target: Target, place: Place, tenant: str, id: str) -> None:
 
     async def work(history: History) -> None:
         if not await history.store.delete(tenant, id):
-            raise CommandError(f"{tenant} has no response {id}")
+            raise CommandError(f"the tenant {tenant!r} has no response {id}")
         print("Deleted.")
 
     on_history(or_local(place), work)
