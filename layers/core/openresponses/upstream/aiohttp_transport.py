@@ -89,6 +89,13 @@ class Handler(ResponseHandler):
         self._released_after = self._received
         return super().should_close
 
+    def close(self) -> None:
+        """What is not sent yet is of no use any more, and a close would wait for the provider to read it."""
+        if isinstance(self.transport, asyncio.WriteTransport) and self.transport.get_write_buffer_size():
+            self.abort()
+        else:
+            super().close()
+
     def is_connected(self) -> bool:
         """Asked of what waits in the pool."""
         return self._released_after in (None, self._received) and super().is_connected()
