@@ -110,18 +110,18 @@ def test_by_the_answers_limit(gateway: Gateway, route: str) -> None:
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_by_the_items_themselves(gateway: Gateway, route: str) -> None:
-    """What is wrong behind them is named as the client counts."""
-    gateway.scenario(limited(route))
+    """What is wrong before and behind them is named as the client counts."""
+    gateway.scenario(limited(route, [("add", {"first": 7}), *CALLS]))
     told = ask(gateway, route, store=False, include=["reasoning.encrypted_content"])
     given = [{"role": "user", "content": "go"}, *told.output, {"role": "user", "content": "And?"}]
     sent = goes_on(gateway, route, input=given, store=False)
     assert NOT_COMPLETED in sent and "twenty" not in sent
-    part = {"type": "input_image", "image_url": "data:image/png;base64,!"}
-    refused = ask(gateway, route, input=[*given, {"role": "user", "content": [part]}], store=False)
-    if refused.status == 400:
-        assert refused.error["param"].startswith(f"input[{len(given)}]"), refused.error
-    else:
-        assert route in ("openai", "chat"), "these are left to find it out"
+    if route in ("anthropic", "ollama", "bedrock"):
+        part = {"type": "input_audio", "input_audio": {"data": "aGVsbG8=", "format": "wav"}}
+        heard = {"role": "user", "content": [part]}
+        for place, items in ((0, [heard, *given]), (len(given), [*given, heard])):
+            refused = ask(gateway, route, input=items, store=False)
+            assert (refused.status, refused.error["param"].split(".")[0]) == (400, f"input[{place}]")
 
 
 @pytest.mark.parametrize("route", ROUTES)
