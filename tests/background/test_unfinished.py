@@ -6,9 +6,11 @@ import copy
 from typing import Any
 
 import pytest
+from openresponses.adapters.base import HostedItemEvent, HostedItemStarted
 from openresponses.engine.unfinished import Unfinished
 from openresponses.protocol.errors import ApiError
 
+from ..engine.test_assembler import assemble
 from ..support import grammar
 from ..support.gateway import Gateway
 from ..support.speech import MODELS, says
@@ -31,7 +33,27 @@ def streams(gateway: Gateway) -> list[list[Json]]:
         told.append(gateway.ask(body, stream=True))
     custom = {"type": "custom", "name": "shell"}
     told.append(gateway.ask({"model": "echo", "input": "/tool shell ls -l", "tools": [custom]}, stream=True))
-    return [answer.events for answer in told]
+    return [answer.events for answer in told] + [hosted(item, event) for item, event in HOSTED]
+
+
+# An item that the provider runs → the events of its text.
+HOSTED = [
+    ({"type": "code_interpreter_call", "code": "", "container_id": None}, "code_interpreter_call_code"),
+    (
+        {
+            "type": "apply_patch_call",
+            "call_id": "call_1",
+            "operation": {"type": "create_file", "path": "a", "diff": ""},
+        },
+        "apply_patch_call_operation_diff",
+    ),
+]
+
+
+def hosted(item: Json, event: str) -> list[Json]:
+    pieces = [HostedItemEvent(0, f"response.{event}.delta", {"delta": piece}) for piece in ("+one", "+two")]
+    events, _ = assemble([HostedItemStarted(0, item), *pieces])
+    return events
 
 
 @pytest.mark.parametrize("error", [DIED, None], ids=["failed", "cancelled"])
@@ -56,5 +78,6 @@ def said(output: list[Json]) -> str:
     for item in output:
         parts = [*item.get("summary", ()), *item.get("content", ())]
         texts += [part.get("text", part.get("refusal")) for part in parts]
-        texts.append(item.get("arguments", item.get("input", "")))
+        texts.append(item.get("arguments", item.get("input", item.get("code", ""))))
+        texts.append(item.get("operation", {}).get("diff", ""))
     return "".join(texts)

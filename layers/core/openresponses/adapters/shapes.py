@@ -9,18 +9,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ..protocol.texts import HOSTED
+
 Json = dict[str, Any]
 Shape = dict[str, tuple[type, ...]]
-
-# Delta event → its done event, and the field of that one that holds the whole text.
-TEXTS: dict[str, tuple[str, str]] = {
-    "response.code_interpreter_call_code.delta": ("response.code_interpreter_call_code.done", "code"),
-    "response.mcp_call_arguments.delta": ("response.mcp_call_arguments.done", "arguments"),
-    "response.apply_patch_call_operation_diff.delta": (
-        "response.apply_patch_call_operation_diff.done",
-        "diff",
-    ),
-}
 
 MAYBE = (str, type(None))
 # Kinds of items that a provider runs or keeps itself → fields that clients rely on. Source: OpenAI's Responses API.
@@ -72,8 +64,8 @@ PLAIN_EVENTS = {
 }
 EVENTS: dict[str, Shape] = {
     **{f"response.{name}.{step}": {} for name, steps in PLAIN_EVENTS.items() for step in steps},
-    **{delta: {"delta": (str,)} for delta in TEXTS},
-    **{done: {field: (str,)} for done, field in TEXTS.values()},
+    **{text.delta: {"delta": (str,)} for text in HOSTED},
+    **{text.done: {text.field: (str,)} for text in HOSTED},
     "response.image_generation_call.partial_image": {
         "partial_image_b64": (str,),
         "partial_image_index": (int,),

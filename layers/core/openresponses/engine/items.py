@@ -382,7 +382,8 @@ class HostedBuilder(ItemBuilder):
             status = told
         if status != "incomplete":
             self.texts.end()
-        self.out.done(self.index, {**self.item, "status": status})
+        item = self.item if self.whole else self.texts.held(self.item)
+        self.out.done(self.index, {**item, "status": status})
 
     def _own(self, item: Json) -> Json:
         return {"id": self.id, **{key: value for key, value in item.items() if key != "id"}}

@@ -9,15 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from ..protocol.errors import ApiError
-from ..protocol.texts import CALLS, PARTS, RAW_REASONING, Text, text_of_part
+from ..protocol.texts import CALLS, HOSTED, PARTS, RAW_REASONING, text_of_part
 
 Json = dict[str, Any]
 Event = dict[str, Any]
 
-CODE = Text("code", "response.code_interpreter_call_code")
 # Type of a delta event → the text that it is a piece of.
-TEXTS = {text.delta: text for text in (*PARTS.values(), *RAW_REASONING.values(), *CALLS.values(), CODE)}
-TEXT_DONES = {text.done: text.field for text in TEXTS.values()}
+TEXTS = {text.delta: text for text in (*PARTS.values(), *RAW_REASONING.values(), *CALLS.values(), *HOSTED)}
+TEXT_DONES = {text.done: text for text in TEXTS.values()}
 # Type of a part's first event → its last one, the array of the item it stands in, and its place there.
 PART_EVENTS = {
     "response.content_part.added": ("response.content_part.done", "content", "content_index"),
@@ -52,8 +51,8 @@ class OpenItem:
         elif kind in TEXT_DONES:
             self.told = True
             if self.part is None:
-                field = TEXT_DONES[kind]
-                self.item[field] = event[field]
+                text = TEXT_DONES[kind]
+                self.item = text.held(self.item, event[text.field])
         elif kind in PART_EVENTS:
             self.part, self.told = event, False
             self.text = text_of_part(event["part"]["type"], self._reasoning_events)

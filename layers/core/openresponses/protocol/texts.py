@@ -5,14 +5,18 @@ Source: the specification, "Streaming"; OpenAI's Responses API for the calls tha
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+Json = dict[str, Any]
 
 
 class Text(NamedTuple):
-    """`field`, of the part or item and of the done event, holds the whole text; `event` is the name of its events."""
+    """`field`, of the part or item and of the done event, holds the whole text; `event` is the name of its events.
+    `within` is the object of the item that the field stands in, if it is not the item itself."""
 
     field: str
     event: str
+    within: str = ""
 
     @property
     def delta(self) -> str:
@@ -21,6 +25,11 @@ class Text(NamedTuple):
     @property
     def done(self) -> str:
         return f"{self.event}.done"
+
+    def held(self, item: Json, whole: str) -> Json:
+        """The fields of the item, with the whole text in its place."""
+        text = {self.field: whole}
+        return {**item, **({self.within: {**item[self.within], **text}} if self.within else text)}
 
 
 # Raw reasoning, by the setting `reasoning_events`; with `summary` it is told as a summary.
@@ -40,6 +49,12 @@ CALLS = {
     "custom_tool_call": Text("input", "response.custom_tool_call_input"),
     "mcp_call": Text("arguments", "response.mcp_call_arguments"),
 }
+# Of items that a provider runs, or that it has made whole.
+HOSTED = (
+    Text("code", "response.code_interpreter_call_code"),
+    CALLS["mcp_call"],
+    Text("diff", "response.apply_patch_call_operation_diff", within="operation"),
+)
 
 
 def text_of_part(kind: str, reasoning_events: str) -> Text:
