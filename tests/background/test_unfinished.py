@@ -37,7 +37,7 @@ def streams(gateway: Gateway) -> list[list[Json]]:
 
 
 # An item that the provider runs → the events of its text.
-HOSTED = [
+HOSTED: list[tuple[Json, str]] = [
     ({"type": "code_interpreter_call", "code": "", "container_id": None}, "code_interpreter_call_code"),
     (
         {

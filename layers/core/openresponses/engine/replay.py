@@ -52,24 +52,25 @@ def _item(index: int, item: Json, reasoning_events: str) -> Iterator[Event]:
             for number, part in enumerate(item.get(name) or ()):
                 yield from _part({**place, counter: number}, part, reasoning_events)
     elif item["type"] in CALLS:
-        field, event = CALLS[item["type"]]
-        if item[field]:
-            yield {"type": f"{event}.delta", **place, "delta": item[field]}
-        yield {"type": f"{event}.done", **place, field: item[field]}
+        text = CALLS[item["type"]]
+        whole = item[text.field]
+        if whole:
+            yield {"type": text.delta, **place, "delta": whole}
+        yield {"type": text.done, **place, text.field: whole}
     yield {"type": "response.output_item.done", "output_index": index, "item": item}
 
 
 def _part(place: Json, part: Json, reasoning_events: str) -> Iterator[Event]:
-    field, event = text_of_part(part["type"], reasoning_events)
+    text = text_of_part(part["type"], reasoning_events)
     family = "reasoning_summary_part" if "summary_index" in place else "content_part"
-    text = part[field]
+    whole = part[text.field]
     logprobs = {"logprobs": part.get("logprobs", [])} if part["type"] == "output_text" else {}
-    empty = {**part, field: "", **({"annotations": [], "logprobs": []} if logprobs else {})}
+    empty = {**part, text.field: "", **({"annotations": [], "logprobs": []} if logprobs else {})}
     yield {"type": f"response.{family}.added", **place, "part": empty}
-    if text:
-        yield {"type": f"{event}.delta", **place, "delta": text, **logprobs}
+    if whole:
+        yield {"type": text.delta, **place, "delta": whole, **logprobs}
     for number, annotation in enumerate(part.get("annotations", ())):
         kind = "response.output_text.annotation.added"
         yield {"type": kind, **place, "annotation_index": number, "annotation": annotation}
-    yield {"type": f"{event}.done", **place, field: text, **logprobs}
+    yield {"type": text.done, **place, text.field: whole, **logprobs}
     yield {"type": f"response.{family}.done", **place, "part": part}
