@@ -7,7 +7,7 @@ const EXAMPLES = [
   { text: "What is the weather in Tokyo?", does: "calls a tool, whose result you write", tool: true },
   { text: "/reason Two words, then.\n/slow 0.2\nHello there", does: "thinks aloud, then speaks slowly" },
   { text: "/cite https://www.openresponses.org\nOpen Responses", does: "cites a page" },
-  { text: "/slow 0.1\n/long 300", does: "speaks until you press Esc" },
+  { text: "/slow 0.1\n/long 300", does: "speaks until you cancel it" },
   { text: "/error rate_limit", does: "fails, as a provider would" },
 ];
 
