@@ -104,6 +104,14 @@ def test_a_client_that_never_reads_loses_its_place(
     server.stop()
 
 
+@pytest.mark.parametrize(
+    "more", ["x: " + "y" * 9000, "\r\n".join(f"x-{n}: y" for n in range(200)), "content-length: 5"]
+)
+def test_a_handshake_that_is_too_large_is_refused(gateway: Gateway, more: str) -> None:
+    reply = talk(gateway, UPGRADE.format(path="/v1/responses") + f"{more}\r\n" + HANDSHAKE, end=False)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (400, "invalid_value")
+
+
 @pytest.mark.parametrize("lacks", ["sec-websocket-key", "sec-websocket-version"])
 def test_what_is_no_websocket_handshake_is_refused_in_our_shape(gateway: Gateway, lacks: str) -> None:
     kept = "".join(f"{line}\r\n" for line in HANDSHAKE.split("\r\n") if line and not line.startswith(lacks))

@@ -22,6 +22,10 @@ from ..protocol.errors import ApiError
 HEAD_SECONDS = 30.0
 
 # For a client to take what fills the connection's buffer: it holds a turn's place meanwhile.
+NO_HANDSHAKE = (
+    "This is no opening handshake of a WebSocket (RFC 6455, section 4.2.1), or has more than 128 headers, "
+    "or one of more than 8 KB."
+)
 STALLED_SECONDS = 300.0
 
 
@@ -157,13 +161,20 @@ class WebSocketProtocol(NotRead, WebSocketsSansIOProtocol):
         super().__init__(config, *more, **named)
         self.conn = Handshake(max_size=config.ws_max_size, logger=logging.getLogger("uvicorn.error"))
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc and not self.handshake_initiated and not self.transport.is_closing():
+            # Not even read: a line of more than 8 KB, more than 128 headers, a body. uvicorn would say nothing.
+            self.transport.write(self.conn.reject(400, "").serialize())
+            self.transport.close()
+
 
 class Handshake(ServerProtocol):
     """Refuses in the one shape of errors."""
 
     def reject(self, status: Any, text: str) -> Response:
         response = super().reject(status, "")
-        response.body = error_body("This is no opening handshake of a WebSocket (RFC 6455, section 4.2.1).")
+        response.body = error_body(NO_HANDSHAKE)
         for name, value in (
             ("content-type", "application/json"),
             ("content-length", str(len(response.body))),
