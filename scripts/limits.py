@@ -48,7 +48,7 @@ def _in_template(section: str, field: str) -> int:
 def request() -> list[Row]:
     return [
         ("Body", _setting(size(SETTINGS.max_body_bytes), "max_body_bytes") + "; on AWS 4 MB"),
-        ("Its head, on the local server", f"{server.HEAD_SECONDS:g} s"),
+        ("Its head, on the local server", f"{server.HEAD_SECONDS:g} s, {size(server.HEAD_BYTES)}"),
         ("All of it", f"{body.BODY_SECONDS:g} s"),
         ("Input items", items.MAX_INPUT_ITEMS),
         ("Tools", items.MAX_TOOLS),

@@ -6,7 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from urllib.parse import urlsplit
 
 import httpx
@@ -216,6 +216,26 @@ def test_a_connection_on_which_no_request_comes_is_closed(
 ) -> None:
     monkeypatch.setattr("openresponses.http.server.HEAD_SECONDS", 0.1)
     assert talk(gateway, begun, end=False).status_code == 0
+
+
+@pytest.mark.parametrize(
+    "begun", ["GET /" + "x" * 300_000, POST + "x: " + "y" * 300_000, POST + "x: y\r\n" * 60_000]
+)
+def test_a_head_without_an_end_is_refused(gateway: Gateway, begun: str) -> None:
+    where = urlsplit(gateway.base_url)
+    with socket.create_connection((where.hostname, where.port), 5) as connection:
+        with suppress(ConnectionError):
+            connection.sendall(begun.encode())
+        with suppress(ConnectionError):
+            assert connection.recv(4096).startswith(b"HTTP/1.1 400 ")
+        with suppress(ConnectionError):
+            assert not connection.recv(4096), "it is closed"
+
+
+def test_a_head_may_be_long(gateway: Gateway) -> None:
+    """As with a token of 16 KB; what is behind a head does not count."""
+    body = b'{"model": "echo", "input": "%b"}' % (b"x" * 100_000)
+    assert talk(gateway, POST + "x: " + "y" * 40_000, body).status_code == 200
 
 
 def test_a_body_that_does_not_come_to_its_end(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:

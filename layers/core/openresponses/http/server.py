@@ -22,6 +22,8 @@ from ..protocol.errors import ApiError
 HEAD_SECONDS = 30.0
 
 # For a client to take what fills the connection's buffer: it holds a turn's place meanwhile.
+HEAD_BYTES = 1 << 16  # of a request's line and headers
+TOO_LONG = f"The request's line and headers have more than {HEAD_BYTES >> 10} KB."
 NO_HANDSHAKE = (
     "This is no opening handshake of a WebSocket (RFC 6455, section 4.2.1), or has more than 128 headers, "
     "or one of more than 8 KB."
@@ -79,6 +81,7 @@ class Protocol(NotRead, HttpToolsProtocol):
     closed."""
 
     _waiting: asyncio.TimerHandle | None = None
+    _head = 0  # bytes of a head that has not come to its end
 
     # ---------------------------------------------------------------- a head that does not end
 
@@ -97,6 +100,7 @@ class Protocol(NotRead, HttpToolsProtocol):
 
     def _wait_for_head(self) -> None:
         self._waiting = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        self._head = 0
 
     def _head_is_there(self) -> None:
         if self._waiting:
@@ -125,6 +129,10 @@ class Protocol(NotRead, HttpToolsProtocol):
         self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
+            if self._waiting:
+                self._head += len(data)
+                if self._head > HEAD_BYTES:
+                    self.send_400_response(TOO_LONG)
         except httptools.HttpParserError:
             self.send_400_response("")
         except httptools.HttpParserUpgrade as upgrade:
@@ -145,7 +153,7 @@ class Protocol(NotRead, HttpToolsProtocol):
         self.data_received(b"".join([line, *kept, b"\r\n", rest]))
 
     def send_400_response(self, msg: str) -> None:
-        body = error_body("The request cannot be read as HTTP/1.1.")
+        body = error_body(msg or "The request cannot be read as HTTP/1.1.")
         head = (
             "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
