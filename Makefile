@@ -82,7 +82,7 @@ test-clients: clients-python clients-js ## install real clients (2 GB) and run t
 	@$(BIN)/python -m tests.clients.matrix $(ARGS)
 
 test-clients-python: clients-python ## the same with the Python clients only
-	@$(BIN)/python -m tests.clients.matrix -k "Python or pydantic or LlamaIndex or any-llm or litellm or llm" $(ARGS)
+	@$(BIN)/python -m tests.clients.matrix -k "Python or pydantic or LlamaIndex or any-llm or Framework or Haystack or litellm or llm" $(ARGS)
 
 conformance: setup ## the official suite on every provider route (SUITE=path, ROUTES="openai/gpt-5-mini …": real ones)
 	@$(BIN)/python -m tests.conformance.suite "$(SUITE)" $(ROUTES)

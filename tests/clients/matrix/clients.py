@@ -117,6 +117,7 @@ PYDANTIC = {
     "unknown_model": "ModelNotFoundError",
     "broken": "ModelServerError",
 }
+AGENT_FRAMEWORK = {name: "ChatClientException" for name in OPENAI}
 NO_CHAIN = {"chain": HISTORY_ONLY}
 CODEX = {**NO_CHAIN, "stream": "streams always, prints whole messages"}
 STATELESS = {**NO_CHAIN, "state": "does not send reasoning back"}
@@ -134,6 +135,8 @@ CLIENTS = (
     Client("pydantic-ai", "pydantic_ai_python.py", errors=PYDANTIC),
     Client("LlamaIndex", "llamaindex.py", LLAMAINDEX, python=OPENAI_2, errors=OPENAI),
     Client("any-llm", "any_llm_python.py", errors=OPENAI),
+    Client("Agent Framework", "agent_framework_python.py", errors=AGENT_FRAMEWORK),
+    Client("Haystack", "haystack_python.py", python=OPENAI_2, errors=OPENAI),
     Client(
         "litellm", "litellm_python.py", python=OPENAI_2, errors={**OPENAI, "broken": "MidStreamFallbackError"}
     ),
