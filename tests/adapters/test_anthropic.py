@@ -365,6 +365,28 @@ def test_usage_is_the_last_word_key_by_key() -> None:
     assert [delta for delta in deltas if isinstance(delta, base.Usage)][-1] == base.Usage(8, 9, 3, 0)
 
 
+def test_a_second_message_within_the_first_is_a_failure() -> None:
+    """A proxy began again: its call would be joined to the pieces of the first one. A doubled event is none."""
+
+    def began(message_id: str) -> Json:
+        return {"type": "message_start", "message": {"id": message_id, "model": "m", "usage": {}}}
+
+    block = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}
+    piece = {"type": "input_json_delta", "partial_json": '{"a": "x'}
+    frames: list[Json] = [
+        began("msg_1"),
+        {"type": "content_block_start", "index": 0, "content_block": block},
+        began("msg_1"),
+        {"type": "content_block_delta", "index": 0, "delta": piece},
+        began("msg_2"),
+    ]
+    reader = ADAPTER.reader(turn())
+    told = [list(reader.frame("", frame)) for frame in frames]
+    assert not told[2] and told[3], "a doubled event changes nothing"
+    [failed] = told[4]
+    assert isinstance(failed, base.Failed) and failed.error.code == "provider_invalid_response"
+
+
 def test_a_refusal_is_told_once() -> None:
     reader = ADAPTER.reader(turn())
     stop = {"stop_reason": "refusal", "stop_details": {"explanation": "Not that."}}

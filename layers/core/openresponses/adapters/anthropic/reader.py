@@ -71,6 +71,7 @@ class MessageReader:
         self.held: list[Json] = []  # blocks of hosted tools, not yet given out as provider state
         self.running: dict[str, tuple[int, Json]] = {}  # hosted calls without a result: key and block, by id
         self.container = ""
+        self._message: Json | None = None
         self._blocks: dict[int, Block] = {}
         self._usage: dict[str, int] = {}
         self._stop: str | None = None
@@ -105,7 +106,14 @@ class MessageReader:
 
     def _message_start(self, data: Json) -> Iterator[Delta]:
         message = data["message"]
-        self._blocks, self._usage = {}, {}
+        if self._message is not None:
+            # The event may come twice; another message's is a proxy that began again: its blocks would mix with ours.
+            if message.get("id") != self._message.get("id"):
+                yield Failed(
+                    ApiError("provider_invalid_response", "Anthropic began a second message in its answer.")
+                )
+            return
+        self._message = message
         self._stop = message.get("stop_reason")
         usage = message.get("usage")
         tier = usage.get("service_tier") if isinstance(usage, dict) else None
