@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -276,3 +277,84 @@ def test_an_error_without_a_form_of_its_own_is_told(code: str, ours: str) -> Non
     import orjson
 
     assert told(ADAPTER.reader(make_turn()).frame(name, orjson.loads(data))) == [("failed", ours)]
+
+
+# --------------------------------------------------------------------------- the cache
+
+POINT = {"cachePoint": {"type": "default"}}
+EVERYWHERE = {"cache": ["tools", "system", "messages"]}
+
+
+def points(asked: Json) -> Json:
+    """Where there are points: the field, of messages their places, to what stands before each."""
+    lists = {"tools": asked.get("toolConfig", {}).get("tools", []), "system": asked.get("system", [])}
+    lists |= {f"messages[{n}]": message["content"] for n, message in enumerate(asked["messages"])}
+    return {
+        name: [next(iter(before)) for before, block in pairwise(blocks) if block == POINT]
+        for name, blocks in lists.items()
+        if POINT in blocks
+    }
+
+
+def test_a_cache_ends_where_the_next_turn_begins_alike() -> None:
+    items = [message("system", "Be brief."), user("a"), message("assistant", "b"), user("c"), call("c1", "f"),
+             output("c1", "x"), user("d"), message("assistant", "e"), user("f")]  # fmt: skip
+    given = {"items": items, "tools": [function("f")], "prompt_cache_key": "k"}
+    assert points(body(options=EVERYWHERE, **given)) == {
+        "tools": ["toolSpec"],
+        "system": ["text"],
+        "messages[4]": ["text"],
+        "messages[6]": ["text"],
+    }
+    assert list(points(body(options={"cache": ["system"]}, **given))) == ["system"]
+
+
+def test_what_asks_for_no_cache_has_none() -> None:
+    assert not points(body(options=EVERYWHERE))
+    turn = make_turn(prompt_cache_key="k", prompt_cache_retention="in_memory", model=CLAUDE)
+    asked = ADAPTER.build(turn)
+    assert not points(asked.body)
+    assert asked.ignored == ["prompt_cache_key", "prompt_cache_retention"]
+
+
+@pytest.mark.parametrize(
+    ("longest", "ttl", "ignored"), [("1h", "1h", []), (None, None, ["prompt_cache_retention"])]
+)
+def test_a_cache_is_kept_as_long_as_the_model_can(longest: Any, ttl: Any, ignored: list[str]) -> None:
+    options = EVERYWHERE | ({"cache_ttl": longest} if longest else {})
+    asked = ADAPTER.build(make_turn(options=options, model=CLAUDE, prompt_cache_retention="24h"))
+    assert asked.ignored == ignored
+    point = asked.body["messages"][-1]["content"][-1]["cachePoint"]
+    assert point == ({"type": "default", "ttl": ttl} if ttl else {"type": "default"})
+
+
+def test_no_point_follows_what_bedrock_makes_a_text_of() -> None:
+    html = {"type": "input_file", "filename": "a.html", "file_data": "data:text/html;base64,PGI+"}
+    for file, found in ((pdf("a.pdf"), {"messages[0]": ["document"]}), (html, {})):
+        asked = body(
+            items=[user({"type": "input_text", "text": "Read."}, file)],
+            options=EVERYWHERE,
+            prompt_cache_key="k",
+        )
+        assert points(asked) == found
+
+
+@pytest.mark.parametrize(
+    ("model", "cache", "ttl"),
+    [
+        ("eu.anthropic.claude-sonnet-4-5-20250929-v1:0", ["tools", "system", "messages"], "1h"),
+        ("anthropic.claude-sonnet-5", ["tools", "system", "messages"], "1h"),
+        ("us.anthropic.claude-sonnet-4-20250514-v1:0", ["tools", "system", "messages"], None),
+        ("us.anthropic.claude-3-7-sonnet-20250219-v1:0", ["tools", "system", "messages"], None),
+        ("us.anthropic.claude-3-5-haiku-20241022-v1:0", ["tools", "system", "messages"], None),
+        ("anthropic.claude-3-5-sonnet-20240620-v1:0", [], None),
+        ("eu.amazon.nova-lite-v1:0", ["system", "messages"], None),
+        ("us.amazon.nova-2-lite-v1:0", ["system", "messages"], None),
+        ("us.meta.llama3-3-70b-instruct-v1:0", [], None),
+    ],
+)
+def test_the_table_knows_which_models_cache(model: str, cache: list[str], ttl: str | None) -> None:
+    from openresponses.routing import Router
+
+    options = Router(Settings.load({})).resolve(f"bedrock/{model}").profile.options
+    assert (options.get("cache", []), options.get("cache_ttl")) == (cache, ttl)

@@ -10,10 +10,13 @@ Requests are signed by IAM (`upstream/sigv4.py`), the answer is an AWS event str
     effort     reasoning effort -> fields for other families' reasoning; without any of these, `reasoning` has no place
     sampling   "one": temperature or top_p; "none": neither can be set; default both
     structured_outputs   true: keeps answers and strict tools to schemas of Claude's subset by itself
+    cache      what a prefix to be cached may end in, of: tools, system, messages; default none of them
+    cache_ttl  the longest that a cache is kept for, where it can be asked for
 
 Reasoning goes back where its model asks for it again: signed or redacted, to a model of the same vendor. JSON output is
 the model's own where it can be, else a tool that the model must call, `final_answer`, whose arguments become the text.
-Source: Amazon Bedrock API reference, ConverseStream; user guide, "Carry out a conversation with the Converse API".
+Source: Amazon Bedrock API reference, ConverseStream; user guide, "Carry out a conversation with the Converse API",
+"Prompt caching for faster model inference".
 """
 
 from __future__ import annotations
@@ -44,6 +47,8 @@ from .messages import (
 from .tools import ToolTable, WireTool
 
 INFERENCE = {"temperature": "temperature", "top_p": "topP", "max_output_tokens": "maxTokens"}
+CACHE = ("prompt_cache_key", "prompt_cache_retention")
+HANDLED = ("reasoning.effort", "reasoning.summary", *CACHE)  # in functions of their own
 SERVICE_TIERS = frozenset({"default", "flex", "priority", "reserved"})
 IMAGES = {
     "image/png": "png",
@@ -86,10 +91,11 @@ class BedrockAdapter:
                 inference[name] = value
             elif path == "service_tier" and value in SERVICE_TIERS:
                 body["serviceTier"] = {"type": value}
-            elif path not in ("reasoning.effort", "reasoning.summary"):
+            elif path not in HANDLED:
                 ignored.append(path)
         _think(turn, messages, body, inference, ignored)
         _sample(turn, inference, ignored)
+        _cache(turn, body, ignored)
         ignored += details_of(messages)
         if inference:
             body["inferenceConfig"] = inference
@@ -364,3 +370,35 @@ def _sample(turn: Turn, inference: Json, ignored: list[str]) -> None:
     for path, name in INFERENCE.items():
         if name in refused and inference.pop(name, None) is not None:
             ignored.append(path)
+
+
+# --------------------------------------------------------------------------- the request: its cache
+
+
+def _cache(turn: Turn, body: Json, ignored: list[str]) -> None:
+    """At most four points, each after a prefix that the next turn begins with too."""
+    asked = [name for name in CACHE if turn.request.get(name)]
+    places, longest = turn.profile.options.get("cache", ()), turn.profile.options.get("cache_ttl")
+    if not asked or not places:
+        ignored += asked
+        return
+    point: Json = {"type": "default"}
+    if turn.request.get("prompt_cache_retention") == "24h":
+        if longest:
+            point["ttl"] = longest
+        else:
+            ignored.append("prompt_cache_retention")
+    prompts = [message["content"] for message in body["messages"] if message["role"] == "user"]
+    ends: dict[str, list[list[Json]]] = {
+        "tools": [body.get("toolConfig", {}).get("tools", [])],
+        "system": [body.get("system", [])],
+        "messages": [content for content in prompts[-2:] if not any(map(_is_converted, content))],
+    }
+    for place in places:
+        for blocks in filter(None, ends[place]):
+            blocks.append({"cachePoint": point})
+
+
+def _is_converted(block: Json) -> bool:
+    """Whether Bedrock makes a text of it for a model that knows PDF only: no point may follow that."""
+    return "document" in block and block["document"]["format"] != "pdf"
