@@ -232,6 +232,17 @@ def test_only_a_background_response_can_be_streamed_again(gateway: Gateway) -> N
     assert reply.status_code == 400 and checked_error(reply)["param"] == "stream"
 
 
+@pytest.mark.parametrize(("given", "status"), [("TRUE", 200), ("0", 200), ("", 400), ("yes", 400)])
+def test_a_stream_is_asked_for_or_not(gateway: Gateway, given: str, status: int) -> None:
+    queued = create(gateway, model="echo", input="hi")
+    reply = gateway.get(f"/responses/{queued['id']}?stream={given}")
+    assert reply.status_code == status
+    if status == 400:
+        assert checked_error(reply)["param"] == "stream"
+    else:
+        assert reply.headers["content-type"].startswith("text/event-stream") == (given == "TRUE")
+
+
 @pytest.mark.parametrize("after", ["x", "-2", "1.5", "", "9" * 40, "٣", "1e3"])
 def test_a_bad_place_to_resume_at(gateway: Gateway, after: str) -> None:
     queued = create(gateway, model="echo", input="hi")

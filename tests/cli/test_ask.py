@@ -41,6 +41,16 @@ def test_it_remembers(run: Run) -> None:
     assert gone.code == 1 and "not found" in gone.err and gone.err.count("\n") == 1
 
 
+def test_an_answer_that_was_not_stored_says_so(run: Run, gateway: Gateway, server: Server) -> None:
+    server.fail_store = True
+    try:
+        said = run("ask", "Hello", "--url", gateway.base_url)
+    finally:
+        server.fail_store = False
+    assert (said.code, said.out) == (0, "You said: Hello\n")
+    assert "not stored" in said.err and "doctor" in said.err and said.err.count("\n") == 1
+
+
 def test_raw_prints_the_events(run: Run) -> None:
     events = [json.loads(line) for line in run("ask", "Hi", "--raw").out.splitlines()]
     assert events[0]["type"] == "response.created" and events[-1]["type"] == "response.completed"

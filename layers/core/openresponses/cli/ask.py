@@ -17,6 +17,9 @@ from .last import last, remember
 from .terminal import note, progress, write
 
 ECHO = "echo"
+NOT_STORED = (
+    "openresponses: the answer was not stored, so nothing can go on from it; see openresponses doctor"
+)
 model_option = click.option(
     "--model", "-m", envvar="OPENRESPONSES_MODEL", help="Model. [default: OPENRESPONSES_MODEL, else echo]"
 )
@@ -61,6 +64,8 @@ def ask(target: Target, prompt: tuple[str, ...], **given: Any) -> None:
     response = with_gateway(target, work)
     if response.get("store"):
         remember(target, response["id"])
+    else:
+        print(NOT_STORED, file=sys.stderr)
     if reason := reason_of(response):
         print(f"openresponses: the answer is {reason}", file=sys.stderr)
 

@@ -30,6 +30,7 @@ EVENT_STREAM_HEADERS = [
     (b"x-accel-buffering", b"no"),
 ]
 
+FLAGS = {"true": True, "1": True, "false": False, "0": False}
 PLAIN_PATH = re.compile(r"[A-Za-z0-9_.\[\]-]{1,200}")
 LONGEST_HEADER = 2000  # characters; API Gateway takes 10,240 bytes of all headers
 
@@ -53,6 +54,14 @@ def error_response(error: ApiError, headers: Mapping[str, str] | None = None) ->
 def included(request: Request) -> list[str]:
     """What the query's `include` asks for; some clients write it `include[]`."""
     return request.query_params.getlist("include") + request.query_params.getlist("include[]")
+
+
+def flag(request: Request, name: str) -> bool:
+    """A truth value of the query; false if it is not there. Raises ApiError."""
+    value = request.query_params.get(name, "false").lower()
+    if value not in FLAGS:
+        raise ApiError("invalid_value", f"'{name}' must be true or false.", param=name)
+    return FLAGS[value]
 
 
 def stored_reply(request: Request, record: StoredResponse) -> JsonResponse:

@@ -25,7 +25,7 @@ from ..telemetry import Redacted
 from .background import BackgroundRoutes
 from .body import read_body
 from .gateway import Gateway, response_not_found
-from .replies import JsonResponse, StreamReply, TurnReply, error_response, included, stored_reply
+from .replies import JsonResponse, StreamReply, TurnReply, error_response, flag, included, stored_reply
 
 if TYPE_CHECKING:
     from .websocket import Connection
@@ -119,7 +119,7 @@ class ResponseRoutes:
 
     async def get(self, request: Request) -> Response | StreamReply:
         caller, record = await self._gateway.stored_response(request)
-        if request.query_params.get("stream") in ("true", "1"):
+        if flag(request, "stream"):
             return self._background.resume(request, caller.tenant, record)
         return stored_reply(request, await self._background.current(caller.tenant, record))
 
