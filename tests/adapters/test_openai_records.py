@@ -76,7 +76,11 @@ def test_recorded_answers_are_assembled_as_they_were(record: Record) -> None:
     said = frames[-1] if record.framing == "json" else frames[-1]["response"]
     assert told["status"] == said["status"]
     if record.slug not in EXPLAINED:
-        assert [bare(item) for item in told["output"]] == [bare(item) for item in said["output"]]
+        ours, theirs = ([bare(item) for item in each["output"]] for each in (told, said))
+        for made, given in zip(ours, theirs, strict=True):
+            if "encrypted_content" not in given:
+                made.pop("encrypted_content", None)  # what goes back with plain reasoning
+        assert ours == theirs
     if said["usage"]:
         for name in ("input_tokens", "output_tokens"):
             assert told["usage"][name] == said["usage"][name]

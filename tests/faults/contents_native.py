@@ -16,6 +16,7 @@ from .contents import (
     Row,
     again,
     at,
+    both,
     each,
     having,
     insert,
@@ -50,7 +51,9 @@ def anthropic() -> Iterator[Row]:
 
     late = broken(INVALID)
     yield row("starts twice", again(0, 0))
-    yield row("starts again", again(0, 3), late, ("Hello",))
+    yield row("starts twice in mid-answer", again(0, 3))
+    another = both(again(0, 3), each(lambda events: iter([events[3]["message"]]), id="msg_2"))
+    yield row("starts another message", another, late, ("Hello",))
     yield row("has no start", only(1, 2, 3, 4, 5, 6, 7))
     yield row("has no message_delta", without("message_delta"))
     yield row("has no message_stop", without("message_stop"), broken(UNAVAILABLE))

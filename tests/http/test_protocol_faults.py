@@ -84,11 +84,18 @@ def test_nothing_is_said_after_the_providers_own_end(gateway: Gateway, dialect: 
         assert (told.response["status"], told.text) == ("completed", TEXT)
 
 
+def another(began: bytes) -> bytes:
+    assert b"msg_1" in began
+    return began.replace(b"msg_1", b"msg_2")
+
+
 @pytest.mark.parametrize("lost", ["its start", "another message begins"])
 def test_anthropics_block_that_was_never_opened_fails_the_turn(gateway: Gateway, lost: str) -> None:
     """What belongs nowhere would be missing in the answer."""
     events = says("anthropic", TEXT).body.split(b"\n\n")
-    events = [*events[:1], *events[2:]] if lost == "its start" else [*events[:4], events[0], *events[4:]]
+    events = (
+        [*events[:1], *events[2:]] if lost == "its start" else [*events[:4], another(events[0]), *events[4:]]
+    )
     gateway.scenario(Answer(b"\n\n".join(events), content_type=SSE))
     told = gateway.ask({"model": MODELS["anthropic"], "input": "hi"}, stream=True)
     error = told.error or told.response["error"]
