@@ -4,17 +4,23 @@ for the answer to the next request, it would be another turn's, and another tena
 from __future__ import annotations
 
 import asyncio
+import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import httpx
 import pytest
+import uvloop
 from openresponses.adapters.base import UpstreamRequest
 from openresponses.upstream.client import Upstream
 from openresponses.upstream.endpoint import Endpoint
 
+from .support.tls import certificate, tls
+
 PAUSE = 0.05  # seconds
+LARGE_BYTES = 20_000_000  # more than the sockets between the two hold
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b"
 
 
@@ -34,7 +40,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def listening(serve: Serve) -> AsyncIterator[str]:
+async def listening(serve: Serve, context: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     running: set[asyncio.Task[None] | None] = set()
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -45,20 +51,20 @@ async def listening(serve: Serve) -> AsyncIterator[str]:
         with suppress(ConnectionError):
             await writer.wait_closed()
 
-    server = await asyncio.start_server(one, "127.0.0.1", 0)
+    server = await asyncio.start_server(one, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
     try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield f"https://localhost:{port}" if context else f"http://127.0.0.1:{port}"
     finally:
         server.close()
         await asyncio.gather(*filter(None, running))
 
 
 class Provider:
-    """Answers each request with its body. Behind its first answer comes what is `unasked`: with it, or `late`, once the
-    connection waits in the gateway's pool; `said`: it has come."""
+    """Answers each request with its body. Behind its first answer comes what is `unasked`; `said`: it has come."""
 
-    def __init__(self, unasked: bytes, *, late: bool = False) -> None:
-        self._unasked, self._late = unasked, late
+    def __init__(self, unasked: bytes, comes: str = "with the answer") -> None:
+        self._unasked, self._comes = unasked, comes
         self.said = asyncio.Event()
         self.connections = 0
 
@@ -68,24 +74,39 @@ class Provider:
             length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
             answer = whole(await reader.readexactly(length))
             unasked, self._unasked = self._unasked, b""
-            writer.write(answer if self._late else answer + unasked)
-            if self._late and unasked:
-                await asyncio.sleep(PAUSE)
-                writer.write(unasked)
+            for piece in COMES[self._comes](answer, unasked):
+                if piece:
+                    writer.write(piece)
+                else:
+                    await asyncio.sleep(PAUSE)
             await writer.drain()
             self.said.set()
 
 
+# What comes when → the pieces that are sent, the empty ones being a pause.
+COMES: dict[str, Callable[[bytes, bytes], tuple[bytes, ...]]] = {
+    "with the answer": lambda answer, unasked: (answer + unasked,),
+    "with the answer's end": lambda answer, unasked: (answer[:-1], b"", answer[-1:] + unasked),
+    "in a piece of its own": lambda answer, unasked: (answer, unasked) if unasked else (answer,),
+    "late": lambda answer, unasked: (answer, b"", unasked) if unasked else (answer,),
+}
+
+
 @pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
-@pytest.mark.parametrize("late", [False, True], ids=["early", "late"])
-@pytest.mark.parametrize("kind", UNASKED)
+@pytest.mark.parametrize("comes", COMES)
+@pytest.mark.parametrize(("scheme", "kind"), [*(("http", kind) for kind in UNASKED), ("https", "an answer")])
 async def test_an_answer_that_nobody_asked_for_is_nobodys(
-    monkeypatch: pytest.MonkeyPatch, transport: str, late: bool, kind: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: str, scheme: str, comes: str, kind: str
 ) -> None:
     if transport == "httpx":
         monkeypatch.setitem(sys.modules, "openresponses.upstream.aiohttp_transport", None)
-    provider = Provider(UNASKED[kind], late=late)
-    async with listening(provider) as url, pool() as upstream:
+    context = None
+    if scheme == "https":
+        path = certificate(tmp_path)
+        monkeypatch.setenv("SSL_CERT_FILE", str(path))
+        context = tls(path)
+    provider = Provider(UNASKED[kind], comes)
+    async with listening(provider, context) as url, pool() as upstream:
         for number in range(3):
             try:
                 assert await ask(upstream, url, number) == b'{"n":%d}' % number
@@ -102,6 +123,29 @@ async def test_a_connection_is_used_again() -> None:
         for number in range(3):
             await ask(upstream, url, number)
     assert provider.connections == 1
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_a_request_that_is_not_taken_is_sent_no_further(run: Callable[[Awaitable[None]], None]) -> None:
+    """On each event loop: a close that waits for what is not sent yet would keep the connection beyond its turn."""
+    given_up = asyncio.Event()
+    taken: list[int] = []
+
+    async def takes_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await given_up.wait()
+        taken.append(0)
+        while data := await reader.read(1 << 20):
+            taken[0] += len(data)
+
+    async def main() -> None:
+        async with listening(takes_late) as url, pool() as upstream:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(PAUSE * 10):
+                    await upstream.post(Endpoint(url, {}), UpstreamRequest("/", {"text": "x" * LARGE_BYTES}))
+            given_up.set()
+
+    run(main())
+    assert 0 < taken[0] < LARGE_BYTES
 
 
 @asynccontextmanager

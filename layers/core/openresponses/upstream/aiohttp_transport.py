@@ -73,8 +73,9 @@ def _break(body: aiohttp.StreamReader) -> None:
 
 
 class Handler(ResponseHandler):
-    """A connection. One on which something comes while it waits in the pool is not used again: nobody has asked for it,
-    and aiohttp would take it for the answer to the next request, maybe another tenant's."""
+    """A connection. One on which something comes behind an answer, with its end or while the connection waits in the
+    pool, is not used again: nobody has asked for it, and aiohttp would take it for the answer to the next request,
+    maybe another tenant's."""
 
     _received = 0  # reads of the socket
     _released_after: int | None = None  # so many, into the pool
@@ -91,14 +92,16 @@ class Handler(ResponseHandler):
 
     def close(self) -> None:
         """What is not sent yet is of no use any more, and a close would wait for the provider to read it."""
-        if isinstance(self.transport, asyncio.WriteTransport) and self.transport.get_write_buffer_size():
+        if self.transport is not None and self.transport.get_write_buffer_size():
             self.abort()
         else:
             super().close()
 
     def is_connected(self) -> bool:
-        """Asked of what waits in the pool."""
-        return self._released_after in (None, self._received) and super().is_connected()
+        """Asked of what waits in the pool. The end of an answer gives the connection back in the midst of a read: what
+        is behind it is parsed only then."""
+        silent = self._released_after in (None, self._received) and not super().should_close
+        return silent and super().is_connected()
 
 
 def transport(*, behind_proxy: bool) -> httpx.AsyncBaseTransport:

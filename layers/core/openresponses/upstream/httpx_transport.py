@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,4 +37,17 @@ def _holds_data(connection: Any) -> bool:
         connection = getattr(connection, "_connection", None)
         if connection is None:
             return False
-    return bool(state.trailing_data[0])
+    tls = connection._network_stream.get_extra_info("ssl_object")
+    return bool(state.trailing_data[0]) or (tls is not None and _has_record(tls))
+
+
+def _has_record(tls: ssl.SSLObject) -> bool:
+    """Whether there is a record that came with those before it, and was not read from the socket's bytes. It is lost
+    with the asking."""
+    try:
+        tls.read(1)
+    except ssl.SSLWantReadError:
+        return False
+    except ssl.SSLError:
+        pass
+    return True
