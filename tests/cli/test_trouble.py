@@ -128,6 +128,10 @@ FAILURES: dict[str, tuple[Answer, str]] = {
         Answer(status=429, body=b'{"error": {"message": "Spent", "code": "insufficient_quota"}}'),
         "billing page",
     ),
+    "a provider that breaks off": (
+        Answer(body=b'data: {"choices": [{"delta": {"content": "Hel"}}]}\n\n'),
+        "--model asks another",
+    ),
 }
 
 
@@ -140,7 +144,7 @@ def test_what_a_provider_says_is_followed_by_the_next_step(
     monkeypatch.setenv("GROQ_BASE_URL", stranger.url)
     monkeypatch.setenv("OPENRESPONSES_MAX_RETRIES", "0")
     stranger.play(answer)
-    for streaming in ([], ["--no-stream"]):
+    for streaming in ([], ["--no-stream"], ["--raw"]):
         said = run("ask", "Hi", "--model", "groq/llama-3.3-70b-versatile", *streaming)
         assert said.code == 1 and said.err.count("\n") == 1
         assert step in said.err.partition(". ")[2], said.err

@@ -39,7 +39,7 @@ class Answer:
         async for event in events:
             self._event(event)
         self._end_line()
-        return self.ended()
+        return ended(self.response)
 
     def _event(self, event: Json) -> None:
         kind = event["type"]
@@ -87,13 +87,14 @@ class Answer:
     def _beside(self, text: str) -> None:
         write(text, "dim", stderr=self._aside == "stderr")
 
-    def ended(self) -> Json:
-        """The response as it ended. Raises RequestFailed where it failed, or did not end."""
-        if not self.response or self.response["status"] in ("queued", "in_progress"):
-            raise RequestFailed("the answer broke off before its end")
-        if self.response["status"] == "failed":
-            raise failure(self.response["error"] or {"message": "the response failed"}, "the gateway")
-        return self.response
+
+def ended(response: Json | None) -> Json:
+    """The response as it ended. Raises RequestFailed where it failed, or did not end."""
+    if not response or response["status"] in ("queued", "in_progress"):
+        raise RequestFailed("the answer broke off before its end")
+    if response["status"] == "failed":
+        raise failure(response["error"] or {"message": "the response failed"}, "the gateway")
+    return response
 
 
 def can_dim(to: Console) -> bool:

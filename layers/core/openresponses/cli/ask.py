@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from .answer import Answer, reason_of, text_of
+from .answer import Answer, ended, reason_of, text_of
 from .attachments import file_part, image_part, message, read_schema
 from .base import CommandError, RequestFailed, command
 from .gateway import Gateway, Json, Target, gateway_options, with_gateway
@@ -99,13 +99,11 @@ def _read_stdin() -> str:
 
 
 async def print_events(gateway: Gateway, body: Json) -> Json:
-    answer: Json = {}
+    answer: Json | None = None
     async for event in gateway.events(body):
         print(json.dumps(event, ensure_ascii=False), flush=True)
         answer = event.get("response", answer)
-    if answer.get("status") == "failed":
-        raise RequestFailed(str((answer.get("error") or {}).get("message", "the response failed")))
-    return answer
+    return ended(answer)
 
 
 async def print_whole(gateway: Gateway, body: Json, given: dict[str, Any]) -> Json:

@@ -47,7 +47,7 @@ class Finding:
 
 def _unknown(name: str) -> Finding:
     near = get_close_matches(name, KNOWN, n=1)
-    step = "see all of them in docs/configuration.md"
+    step = "see all of them in docs/configuration.md and docs/cli.md"
     return Finding(
         "warn",
         "settings",
