@@ -98,6 +98,7 @@ CALLS: dict[str, Any] = {
     },
     "structured": {"content": [], "structuredContent": {"a": [1, None]}},
     "expires": text("again"),
+    "no_stream": {**text("not so"), "isError": True},
     "slow_pattern": {"content": [], "structuredContent": {"a": "a" * 40 + "!"}},
 }  # fmt: skip
 
@@ -107,11 +108,12 @@ class Hostile(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     paths: ClassVar[set[str]] = set()  # that were asked for
+    called: ClassVar[list[str]] = []  # paths, once a call
     sessions = 0  # that were opened where they expire: the first one is known no more when a tool is called
 
     def do_GET(self) -> None:
         self.paths.add(self.path)
-        self.reply(b"", 405)
+        self.reply(b"", 404 if self.path == "/no_stream" else 405)
 
     def do_DELETE(self) -> None:
         self.reply(b"")
@@ -131,6 +133,8 @@ class Hostile(BaseHTTPRequestHandler):
             if name == "expires":
                 Hostile.sessions += 1
                 session = f"session-{Hostile.sessions}"
+            elif name == "no_stream":
+                session = "session"
             return self.answer(asked, {"protocolVersion": version, **about}, session)
         if method == "tools/list":
             listed = LISTS.get(name, {"tools": [tool()]})
@@ -138,6 +142,7 @@ class Hostile(BaseHTTPRequestHandler):
             return self.answer(asked, listed(int(cursor)) if callable(listed) else listed)
         if method != "tools/call":
             return self.error(asked, "there is no such method", -32601)
+        self.called.append(self.path)
         if name == "expires" and self.headers["mcp-session-id"] == "session-1":
             return self.reply(b"", 404)
         if name == "tells":
@@ -313,6 +318,16 @@ def test_a_session_that_has_expired_is_opened_again(gateway: Gateway, hostile: C
     told = gateway.ask({"model": MODELS["chat"], "input": "go", "tools": [hostile("expires")]})
     assert [call["output"] for call in told.of("mcp_call")] == ["again", "again"], told.of("mcp_call")
     assert Hostile.sessions == 2
+
+
+def test_a_server_without_a_stream_of_its_own_has_forgotten_no_session(
+    gateway: Gateway, hostile: Callable[[str], Json]
+) -> None:
+    """A call that failed was made: it is not made again."""
+    gateway.scenario(says("chat", calls=[("bad__do", {})]), says("chat", "Well."))
+    told = gateway.ask({"model": MODELS["chat"], "input": "go", "tools": [hostile("no_stream")]})
+    assert told.of("mcp_call")[0]["error"]["type"] == "mcp_tool_execution_error"
+    assert Hostile.called.count("/no_stream") == 1
 
 
 def test_where_a_server_sends_for_a_token_nobody_goes(

@@ -40,6 +40,7 @@ CLOSE_SECONDS = 1.0  # for a server to be told that the session is over
 MAX_PAGES = 50  # of a list
 MAX_MESSAGE = 1000
 SESSION = "mcp-session-id"
+UNKNOWN = "404"  # how a call fails whose session the server does not know any more
 NOT_THIS_TRANSPORT = frozenset({400, 404, 405, 406, 415, 501})
 # The SDK's loggers, which show what servers said.
 LOGGERS = ("mcp", "client", "httpx2", "httpcore2")
@@ -54,9 +55,8 @@ class McpSession:
         self._secrets = secrets
         self._lookup = lookup
         self._found: dict[Target, str] = {}
-        self._tasks: list[
-            asyncio.Task[None]
-        ] = []  # the last one's session is in use, the others' have expired
+        # The last one's session is in use, the others' have expired.
+        self._tasks: list[asyncio.Task[None]] = []
         self._ready: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
         self._has_expired = False
         self._closing = asyncio.Event()
@@ -91,7 +91,7 @@ class McpSession:
         limit = self._server.timeout or self._settings.mcp_call_timeout
         sessions = len(self._tasks)
         result = await self._asked(self._called(name, arguments), limit)
-        if result.failure and self._has_expired and sessions == 1:  # the server has not heard of the call
+        if result.failure == UNKNOWN and self._has_expired and sessions == 1:  # the call was not made
             if len(self._tasks) == sessions:
                 self._start()
             result = await self._asked(self._called(name, arguments), limit)
@@ -243,9 +243,11 @@ class McpSession:
             self._transport = BoundedTransport()
 
         async def note(response: httpx2.Response) -> None:
+            in_session = SESSION in response.request.headers
+            if in_session and response.request.method == "GET":
+                return  # the stream of the server's own messages: it may have none, and says so as it likes
             self._status = response.status_code
-            if response.status_code == 404 and SESSION in response.request.headers:
-                self._has_expired = True
+            self._has_expired |= in_session and response.status_code == 404
 
         timeout = httpx2.Timeout(self._settings.mcp_connect_timeout, read=None)
         return client(
