@@ -120,6 +120,17 @@ def test_what_is_no_websocket_handshake_is_refused_in_our_shape(gateway: Gateway
     assert reply.json()["error"]["code"] == "invalid_value"
 
 
+def test_a_fault_before_a_websocket_is_open_is_told_as_one(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: object) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr("openresponses.http.websocket.check_origin", fails)
+    reply = talk(gateway, UPGRADE.format(path="/v1/responses") + HANDSHAKE, end=False)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (500, "server_error")
+
+
 @pytest.fixture(scope="module")
 def deaf() -> Iterator[str]:
     """A URL where nobody takes a connection: the queue before it is full."""

@@ -73,9 +73,7 @@ class Calls:
         self._is_answered = False  # whether any call of this sample is, or was
         self._running: list[str] = []  # ids of the calls of this sample that are being answered
         self._for_client = 0  # calls of this sample that wait for the client
-        self.demand_is_met = (
-            False  # whether a call that `tool_choice` demands has been made, or can be no more
-        )
+        self.demand_is_met = False  # whether the call that `tool_choice` demands was made, or can be no more
         self.goes_on = False  # whether the model is to be sampled again: no call waits for the client
         self._all: list[Heard] = []  # this sample's, but for the client's own
         self._heard: dict[Hashable, Heard] = {}  # the last one of each key

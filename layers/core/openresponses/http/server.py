@@ -16,18 +16,18 @@ from websockets.http11 import Response
 from websockets.server import ServerProtocol
 
 from ..engine.admission import Turns
+from ..engine.faults import gateway_fault
 from ..protocol.errors import ApiError
 
 # For a request's line and headers to arrive, from the connection or from their first byte.
 HEAD_SECONDS = 30.0
-
-# For a client to take what fills the connection's buffer: it holds a turn's place meanwhile.
-HEAD_BYTES = 1 << 16  # of a request's line and headers
+HEAD_BYTES = 1 << 16  # of the same
 TOO_LONG = f"The request's line and headers have more than {HEAD_BYTES >> 10} KB."
 NO_HANDSHAKE = (
     "This is no opening handshake of a WebSocket (RFC 6455, section 4.2.1), or has more than 128 headers, "
     "or one of more than 8 KB."
 )
+# For a client to take what fills the connection's buffer: it holds a turn's place meanwhile.
 STALLED_SECONDS = 300.0
 
 
@@ -153,7 +153,7 @@ class Protocol(NotRead, HttpToolsProtocol):
         self.data_received(b"".join([line, *kept, b"\r\n", rest]))
 
     def send_400_response(self, msg: str) -> None:
-        body = error_body(msg or "The request cannot be read as HTTP/1.1.")
+        body = error_body(ApiError("invalid_value", msg or "The request cannot be read as HTTP/1.1."))
         head = (
             "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
@@ -178,11 +178,12 @@ class WebSocketProtocol(NotRead, WebSocketsSansIOProtocol):
 
 
 class Handshake(ServerProtocol):
-    """Refuses in the one shape of errors."""
+    """Refuses in the one shape of errors: what is no handshake; every one, where the app fails."""
 
     def reject(self, status: Any, text: str) -> Response:
         response = super().reject(status, "")
-        response.body = error_body(NO_HANDSHAKE)
+        error = gateway_fault() if status >= 500 else ApiError("invalid_value", NO_HANDSHAKE)
+        response.body = error_body(error)
         for name, value in (
             ("content-type", "application/json"),
             ("content-length", str(len(response.body))),
@@ -192,5 +193,5 @@ class Handshake(ServerProtocol):
         return response
 
 
-def error_body(message: str) -> bytes:
-    return orjson.dumps({"error": ApiError("invalid_value", message).body()})
+def error_body(error: ApiError) -> bytes:
+    return orjson.dumps({"error": error.body()})
