@@ -143,6 +143,21 @@ def test_results_stand_directly_behind_their_calls_in_any_order(steps: list[str]
     assert texts == [item["content"][0]["text"] for item in history if item["type"] == "message"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sent"),
+    [
+        ('{ "a":1}', '{ "a":1}'),
+        ("", "{}"),
+        ('{"cut', '{"arguments":"{\\"cut"}'),
+        ("[1]", '{"arguments":"[1]"}'),
+    ],
+)
+def test_arguments_are_sent_as_json(arguments: str, sent: str) -> None:
+    """Those of a model that made none: servers that parse the history would refuse it for ever."""
+    items = [user("?"), call("c1", arguments=arguments), output("c1")]
+    assert body(items)["messages"][1]["tool_calls"][0]["function"]["arguments"] == sent
+
+
 def test_call_ids_in_the_servers_form() -> None:
     history = [
         user("?"),

@@ -70,9 +70,9 @@ def limited(route: str, calls: list[tuple[str, Json]] = CALLS) -> Answer:
     return replace(answer, body=body.replace(found, cut))
 
 
-def hanging(route: str) -> Answer:
+def hanging(route: str, calls: list[tuple[str, Json]] = CALLS) -> Answer:
     """A provider that says no more once it has begun the second call."""
-    answer = says(route, "Let me see.", calls=CALLS, reasoning="hm")
+    answer = says(route, "Let me see.", calls=calls, reasoning="hm")
     place = answer.body.index(b'ty\\"}')
     return replace(answer, pieces=[answer.body[:place]], ending="hang")
 
@@ -146,6 +146,21 @@ def test_the_clients_own_whole_call_can_be_answered_still(gateway: Gateway, rout
     assert '"one"' in sent and NOT_COMPLETED not in sent
     sent = goes_on(gateway, route, *HOSTED, OWN, input="And?", **by_id)
     assert NOT_COMPLETED in sent
+
+
+@pytest.mark.parametrize("route", ["anthropic", "chat", "openai"])
+def test_a_cut_call_that_the_client_answers_is_told_in_json(gateway: Gateway, route: str) -> None:
+    """What parses the history, as vLLM does, would refuse the conversation for ever."""
+    gateway.scenario(hanging(route, [("mine", {"n": 1}), ("mine", {"first": "twenty"})]))
+    told = ask(gateway, route, OWN)
+    calls = told.of("function_call")
+    assert [call["arguments"] for call in calls] == ['{"n": 1}', '{"first": "twen']
+    results = [
+        {"type": "function_call_output", "call_id": call["call_id"], "output": call["status"]}
+        for call in calls
+    ]
+    sent = goes_on(gateway, route, OWN, input=results, previous_response_id=told.response["id"])
+    assert "twen" in sent and '"incomplete"' in sent and NOT_COMPLETED not in sent
 
 
 @pytest.mark.parametrize("route", ["anthropic", "chat", "openai"])

@@ -48,6 +48,17 @@ def test_what_is_done_is_what_was_said(deltas: list[Delta], text: str) -> None:
     assert "".join(pieces) == text and all(pieces)
 
 
+@pytest.mark.parametrize("fields", [{}, {"operation": None}])
+def test_a_text_without_a_place_in_its_item_ends_nothing(fields: Json) -> None:
+    """A kind that is not known, whose event's name is that of one that is."""
+    diff = HostedItemEvent(0, "response.apply_patch_call_operation_diff.delta", {"delta": "+"})
+    item = {"type": "apply_patch", **fields}
+    events, response = assemble([HostedItemStarted(0, item), diff, Finished("max_output_tokens")])
+    assert events[-1]["type"] == "response.incomplete"
+    [cut] = response["output"]
+    assert (cut["status"], cut.get("operation")) == ("incomplete", None)
+
+
 @pytest.mark.parametrize("status", [{}, [], 1, "in_progress", "searching", None])
 def test_an_odd_status_is_not_the_end(status: Any) -> None:
     events, _ = assemble([HostedItemEnded(0, {**CODE, "status": status})])

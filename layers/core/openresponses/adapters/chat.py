@@ -35,8 +35,6 @@ from __future__ import annotations
 import hashlib
 import re
 
-import orjson
-
 from ..protocol.errors import ApiError
 from .base import Json, Turn, UpstreamRequest
 from .chat_reader import ChatReader
@@ -45,6 +43,8 @@ from .messages import (
     Call,
     Message,
     Part,
+    arguments_of,
+    arguments_text,
     chat_messages,
     check_hosted,
     given_knobs,
@@ -182,9 +182,9 @@ class _Messages:
     def call(self, call: Call) -> Json:
         tool = self.table.functions.get(call.name)
         if self.quirks.get("custom_tools") and tool and tool.kind == "custom":
-            custom = {"name": call.name, "input": orjson.loads(call.arguments).get("input", "")}
+            custom = {"name": call.name, "input": arguments_of(call).get("input", "")}
             return {"id": self.call_id(call.id), "type": "custom", "custom": custom}
-        function = {"name": call.name, "arguments": call.arguments or "{}"}
+        function = {"name": call.name, "arguments": arguments_text(call)}
         return {"id": self.call_id(call.id), "type": "function", "function": function}
 
     def call_id(self, call_id: str) -> str:

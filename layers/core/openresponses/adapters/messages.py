@@ -239,11 +239,23 @@ def unsupported(path: str, what: str) -> ApiError:
 def arguments_of(call: Call) -> Json:
     """The arguments as the object that some providers take. Where a model's were none, the conversation goes on: they
     are told as the text that they are."""
+    found = _object(call.arguments or "{}")
+    return {"arguments": call.arguments} if found is None else found
+
+
+def arguments_text(call: Call) -> str:
+    """The same as JSON, as the model wrote it where that is an object. vLLM, llama.cpp and others parse the history,
+    and refuse what they cannot read, in every turn from then on."""
+    written = call.arguments or "{}"
+    return written if _object(written) is not None else dump(arguments_of(call))
+
+
+def _object(text: str) -> Json | None:
     try:
-        found = orjson.loads(call.arguments or "{}")
+        found = orjson.loads(text)
     except orjson.JSONDecodeError:
-        found = None
-    return found if isinstance(found, dict) else {"arguments": call.arguments}
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def details_of(messages: list[Message]) -> list[str]:

@@ -27,9 +27,12 @@ class Text(NamedTuple):
         return f"{self.event}.done"
 
     def held(self, item: Json, whole: str) -> Json:
-        """The fields of the item, with the whole text in its place."""
+        """The fields of the item, with the whole text in its place, if it has that."""
         text = {self.field: whole}
-        return {**item, **({self.within: {**item[self.within], **text}} if self.within else text)}
+        if not self.within:
+            return {**item, **text}
+        inner = item.get(self.within)
+        return {**item, self.within: {**inner, **text}} if isinstance(inner, dict) else item
 
 
 # Raw reasoning, by the setting `reasoning_events`; with `summary` it is told as a summary.
