@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from openresponses.engine.context import Context
 
 from ..support import valid
 from ..support.client import Told
@@ -122,6 +123,14 @@ def test_by_the_items_themselves(gateway: Gateway, route: str) -> None:
         for place, items in ((0, [heard, *given]), (len(given), [*given, heard])):
             refused = ask(gateway, route, input=items, store=False)
             assert (refused.status, refused.error["param"].split(".")[0]) == (400, f"input[{place}]")
+
+
+def test_what_is_wrong_with_what_the_turn_has_said_is_no_place_in_the_input() -> None:
+    """Its samples see more than the context: the calls that ran here, and their outputs."""
+    said, given = {"type": "message", "role": "assistant"}, {"type": "message", "role": "user"}
+    context = Context([said, given], [given], [-1, 0])
+    params = [context.param(f"input[{place}].content") for place in range(3)]
+    assert params == ["previous_response_id", "input[0].content", None]
 
 
 @pytest.mark.parametrize("route", ROUTES)

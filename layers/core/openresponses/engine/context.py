@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,27 +46,27 @@ NOT_COMPLETED = "Error: the call was not completed."
 class Context:
     """`own` is this turn's input as it will be stored, every item with an id; `items` is all that the model sees.
 
-    `places`: where each of `items` stands in the input, below 0 if it is earlier; None: the input is the end of them.
+    `places`: where each of `items` stands in the input, below 0 if it is earlier.
     """
 
     items: list[Json]
     own: list[Json]
-    places: list[int] | None = None
+    places: Sequence[int]
 
     @property
     def earlier(self) -> list[Json]:
         """The items that stand before this turn's input."""
-        if self.places is None:
-            return self.items[: len(self.items) - len(self.own)]
         return [item for item, place in zip(self.items, self.places, strict=True) if place < 0]
 
     def param(self, param: str | None) -> str | None:
-        """A place counted from the beginning of the context as the client counts it: from that of its own input."""
+        """A place counted from the beginning of the context as the client counts it: from that of its own input. None
+        for one behind that: there stands what the turn itself has said."""
         found = INPUT_PLACE.match(param or "")
         if not found:
             return param
-        place = int(found[1])
-        place = self.places[place] if self.places is not None else place - (len(self.items) - len(self.own))
+        if int(found[1]) >= len(self.places):
+            return None
+        place = self.places[int(found[1])]
         return f"input[{place}]{found[2]}" if place >= 0 else "previous_response_id"
 
 
@@ -85,10 +85,7 @@ async def load_context(store: Store, tenant: str, request: Json, response_id: st
         for index, item in enumerate(own)
     ]
     _check_outputs(own, earlier)
-    items = [*earlier, *own]
-    places = _settled(items)
-    if places is not None:
-        places = [place - len(earlier) for place in places]
+    items, places = _settled([*earlier, *own], range(-len(earlier), len(own)))
     return Context(items, [_without_secrets(item) for item in own], places)
 
 
@@ -166,18 +163,18 @@ def previous_not_found(previous: str) -> ApiError:
     )
 
 
-def _settled(items: list[Json]) -> list[int] | None:
-    """Makes `items` such as can be gone on from; where each one stood, None if all are as they were.
+def _settled(items: list[Json], places: Sequence[int]) -> tuple[list[Json], Sequence[int]]:
+    """The items, and the place of each, such as can be gone on from.
 
     A call that an answer's end cut in its arguments is left out. The whole calls before it, which were not run for
     that, have an output that says so: by then nothing may follow the cut item in the answer itself, and no provider
     goes on from a call without an output.
     """
     if not any(item.get("status") == "incomplete" for item in items):
-        return None
+        return items, places
     left = _unanswered(items)
     settled: list[Json] = []
-    places: list[int] = []
+    stood: list[int] = []
     begins = 0  # where the model's answer at hand does
     for place, item in enumerate(items):
         is_cut = item.get("status") == "incomplete"
@@ -186,11 +183,10 @@ def _settled(items: list[Json]) -> list[int] | None:
             calls = (items[each] for each in range(begins, place) if each in left)
             kept += [not_completed(call) for call in calls if call["type"] in OUTPUT_OF]
         settled += kept
-        places += [place] * len(kept)
+        stood += [places[place]] * len(kept)
         if is_cut or item["type"] in CALL_OUTPUTS or item.get("role") in ("user", "system", "developer"):
             begins = place + 1
-    items[:] = settled
-    return places
+    return settled, stood
 
 
 def _unanswered(items: list[Json]) -> set[int]:

@@ -16,7 +16,7 @@ from contextlib import aclosing, suppress
 import orjson
 
 from ..protocol.errors import ApiError
-from ..protocol.websocket import envelope
+from ..protocol.websocket import KEY_SECONDS, envelope
 from ..store.base import StoreUnavailable
 from ..store.connections import Connections, Gone, Held, Holder
 from .caller import Caller
@@ -32,7 +32,6 @@ LEASE_SECONDS = 30.0
 BEAT_SECONDS = 5.0  # between two renewals: how soon a client that has gone stops its turn
 SWEPT_AT_ONCE = 100
 ANOTHER = "Open another connection to go on."
-KEY_SECONDS = 300.0  # after which the key is looked at again, before the next turn
 RUN_SECONDS = 120.0  # after which a run hands over instead of beginning another turn
 
 

@@ -21,11 +21,10 @@ from ..engine.faults import as_api_error
 from ..engine.services import Services
 from ..engine.session import Json, Session
 from ..protocol.errors import ApiError
-from ..protocol.websocket import MAX_WAITING, envelope, too_many_waiting
+from ..protocol.websocket import KEY_SECONDS, MAX_WAITING, envelope, too_many_waiting
 from .auth import Authenticate
 
 GRACE_SECONDS = 5.0  # for a turn to say its end, when the connection has reached its limit
-KEY_SECONDS = 300.0  # after which the key is looked at again, before the next turn
 # Close codes of RFC 6455, section 7.4.1.
 GOING_AWAY, POLICY_VIOLATION, INTERNAL_ERROR = 1001, 1008, 1011
 

@@ -14,6 +14,7 @@ Json = dict[str, Any]
 
 CREATE = "response.create"
 MAX_WAITING = 16  # messages of a connection that may wait for their turn
+KEY_SECONDS = 300.0  # after which a connection's key is looked at again, before the next turn
 ACKNOWLEDGEMENTS = frozenset({"response.processed"})  # of Codex; they ask for nothing
 # Fields of HTTP → the one value that says what happens here anyway (Codex sends `stream: true`), if there is one.
 HTTP_FIELDS: dict[str, Any] = {"stream": True, "background": False, "stream_options": None}
