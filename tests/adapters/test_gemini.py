@@ -631,6 +631,12 @@ def test_a_call_cut_by_the_limit_stays_open() -> None:
     assert [type(delta) for delta in deltas] == [ToolCallStarted, ToolCallDelta, Finished]
 
 
+@pytest.mark.parametrize("signed", [{}, {"thoughtSignature": "s"}], ids=["plain", "signed"])
+def test_arguments_of_no_tool_are_an_error(signed: Json) -> None:
+    deltas = read(chunk({"functionCall": {"args": {"x": 1}}, **signed}), STOP)
+    assert any(isinstance(each, Failed) for each in deltas)
+
+
 def test_calls_bear_the_providers_id_or_none() -> None:
     deltas = read(chunk({"functionCall": {"name": "f", "id": "x"}}, CALL), STOP)
     assert [delta.call_id for delta in deltas if isinstance(delta, ToolCallStarted)] == ["x", None]

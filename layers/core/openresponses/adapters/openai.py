@@ -272,7 +272,11 @@ def _sealed_item(turn: Turn, item: Json, reasons: bool) -> Json | None:
             return None
         summary = [{"type": "summary_text", "text": part["text"]} for part in item.get("summary") or ()]
         kept = state if isinstance(state, dict) else {"encrypted_content": state}
-        return {"type": "reasoning", "summary": summary, **kept}
+        return {
+            "summary": summary,
+            **kept,
+            "type": "reasoning",
+        }  # never another item, whatever a client sealed
     if state is None:
         raise ApiError(
             "invalid_value",

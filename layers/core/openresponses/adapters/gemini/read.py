@@ -236,10 +236,10 @@ class GeminiReader:
         signature = part.get("thoughtSignature")
         if call.get("name"):
             self._begin_call(call, signature, out)
-        elif signature:
-            self._state = {"on": "previous", "signature": signature}
         elif self._partial is None and (call.get("args") or call.get("partialArgs")):
             out.append(Failed(ApiError("provider_invalid_response", "Gemini called a tool without a name.")))
+        elif signature:
+            self._state = {"on": "previous", "signature": signature}
         if self._partial:
             for piece in call.get("partialArgs") or ():
                 place(self._partial[2], piece)
