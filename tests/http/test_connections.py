@@ -199,6 +199,19 @@ ECHO = b'{"model": "echo", "input": "Hello"}'
 POST = "POST /v1/responses HTTP/1.1\r\nhost: x\r\n"
 
 
+def test_a_body_before_a_head_is_no_part_of_it(gateway: Gateway) -> None:
+    """A client that does not wait for its answer sends the next head with the end of a body."""
+    body = ECHO.replace(b"Hello", b"x" * 100_000)
+    head, rest = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnec", b"tion: close\r\n\r\n"
+    where = urlsplit(gateway.base_url)
+    with socket.create_connection((where.hostname, where.port), 5) as connection:
+        connection.sendall(f"{POST}content-length: {len(body)}\r\n\r\n".encode() + body + head)
+        time.sleep(0.3)
+        connection.sendall(rest)
+        told = connection.makefile("rb").read()
+    assert told.count(b"HTTP/1.1 200 OK") == 2, told[-300:]
+
+
 @pytest.mark.parametrize("offer", ["h2c", "websocket", "TLS/1.0, h2c"])
 def test_an_offer_of_another_protocol_costs_a_request_nothing(gateway: Gateway, offer: str) -> None:
     """Java's HTTP client offers HTTP/2 with every request that goes out without TLS."""
@@ -241,6 +254,18 @@ def test_a_head_without_an_end_is_refused(gateway: Gateway, begun: str) -> None:
             assert connection.recv(4096).startswith(b"HTTP/1.1 400 ")
         with suppress(ConnectionError):
             assert not connection.recv(4096), "it is closed"
+
+
+def test_a_head_without_an_end_is_refused_on_a_connection_that_is_kept(gateway: Gateway) -> None:
+    where = urlsplit(gateway.base_url)
+    with socket.create_connection((where.hostname, where.port), 5) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+        with suppress(ConnectionError):
+            connection.sendall(b"GET /" + b"x" * 2_000_000)
+        with suppress(ConnectionError):
+            while said := connection.recv(4096):
+                assert b"HTTP/1.1 200 " not in said
 
 
 def test_a_head_may_be_long(gateway: Gateway) -> None:

@@ -127,9 +127,10 @@ class Protocol(NotRead, HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
+        waiting = self._waiting
         try:
             self.parser.feed_data(data)
-            if self._waiting:
+            if waiting and self._waiting is waiting:  # else another request's body may have stood before the head
                 self._head += len(data)
                 if self._head > HEAD_BYTES:
                     self.send_400_response(TOO_LONG)
