@@ -130,7 +130,8 @@ class Protocol(NotRead, HttpToolsProtocol):
         waiting = self._waiting
         try:
             self.parser.feed_data(data)
-            if waiting and self._waiting is waiting:  # else another request's body may have stood before the head
+            # Else another request's body may have stood before the head.
+            if waiting and self._waiting is waiting:
                 self._head += len(data)
                 if self._head > HEAD_BYTES:
                     self.send_400_response(TOO_LONG)
