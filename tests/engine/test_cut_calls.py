@@ -3,6 +3,7 @@ that the conversation goes on from it at every provider."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from openresponses.engine.context import Context
+from openresponses.engine.middleware import TurnContext
 
 from ..support import valid
 from ..support.client import Told
@@ -194,6 +196,32 @@ def test_behind_a_whole_call(gateway: Gateway, route: str) -> None:
     assert statuses(told) == [("function_call", "completed"), ("function_call_output", "completed")]
     assert told.output[-1]["output"] == NOT_COMPLETED
     assert NOT_COMPLETED in goes_on(gateway, route, previous_response_id=told.response["id"])
+
+
+class Stops:
+    """Stops the server behind a sample whose calls are due."""
+
+    async def after_sample(self, turn: TurnContext) -> None:
+        draining = asyncio.create_task(turn.services.turns.drain(0))
+        await asyncio.sleep(0.05)
+        draining.cancel()
+
+
+def test_by_a_server_that_stops_before_they_run(
+    provider: Provider, http: httpx.Client, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(
+        '[[tool]]\nname = "add"\npython = "tests.engine.test_hosted_tools:add"\n'
+        '[[middleware]]\npython = "tests.engine.test_cut_calls:Stops"\n'
+    )
+    server = Server(environment(provider.url), config_path=str(config)).start()
+    gateway = Gateway(server.url, provider, http, lambda: server.stored)
+    gateway.scenario(says("chat", calls=CALLS[:1]))
+    told = ask(gateway, "chat")
+    server.stop()
+    assert told.response["incomplete_details"] == {"reason": "server_stopped"}
+    assert statuses(told) == [("function_call", "incomplete")]
 
 
 @pytest.mark.parametrize("route", ["anthropic", "openai"])

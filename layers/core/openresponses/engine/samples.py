@@ -101,10 +101,9 @@ class Samples:
                 self._watch.ended()
             if self._hooks and not self._assembler.error:
                 yield await self._hooks.after_sample()
-            finish = self._assembler.finish
-            if self._assembler.error or finish is None or finish.reason not in (None, "pause"):
+            if self._assembler.error or not self.goes_on:
                 return
-            if finish.reason == "pause":
+            if self._is_paused:
                 pauses += 1
                 if pauses > MAX_PAUSES:
                     raise ApiError("model_error", f"The model paused {MAX_PAUSES} times without an answer.")
@@ -112,8 +111,6 @@ class Samples:
                 self._assembler.end_sample()
                 self._continued += self._said()
             else:
-                if not self._calls.pending:
-                    return
                 self._assembler.end_sample()
                 yield []
                 async with aclosing(self._answer_calls()) as outputs:
@@ -126,6 +123,17 @@ class Samples:
                 self.ended_by = TOKEN_LIMIT
                 return
             yield self._passed(await self._next())
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the sample that has come to its end is not the last: the provider paused, or calls are due here."""
+        finish = self._assembler.finish
+        return self._is_paused or (finish is not None and finish.reason is None and self._calls.pending)
+
+    @property
+    def _is_paused(self) -> bool:
+        finish = self._assembler.finish
+        return finish is not None and finish.reason == "pause"
 
     # ---------------------------------------------------------------- calls
 

@@ -261,7 +261,7 @@ class ResponseTurn:
         if self._stopped and not self._assembler.started:
             raise stopping()
         why = self._samples.ended_by or (STOPPED if self._stopped else None)
-        return self._end(finish.reason if finish else why)
+        return self._end(finish.reason if finish and not self._samples.goes_on else why)
 
     def _end(self, reason: str | None) -> Event:
         if reason is not None:
