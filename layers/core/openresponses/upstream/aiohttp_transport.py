@@ -91,11 +91,9 @@ class Handler(ResponseHandler):
         return super().should_close
 
     def close(self) -> None:
-        """What is not sent yet is of no use any more, and a close would wait for the provider to read it."""
-        if self.transport is not None and self.transport.get_write_buffer_size():
-            self.abort()
-        else:
-            super().close()
+        """At once: a close would wait for the provider to read what it was sent and, over TLS, to say goodbye, and take
+        its answer for so long. None of it is of use any more."""
+        self.abort()
 
     def is_connected(self) -> bool:
         """Asked of what waits in the pool. The end of an answer gives the connection back in the midst of a read: what

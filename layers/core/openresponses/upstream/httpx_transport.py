@@ -42,8 +42,7 @@ def _holds_data(connection: Any) -> bool:
 
 
 def _has_record(tls: ssl.SSLObject) -> bool:
-    """Whether there is a record that came with those before it, and was not read from the socket's bytes. It is lost
-    with the asking."""
+    """Whether a record has come with those before it, and is not read yet: then it is lost with the asking."""
     try:
         tls.read(1)
     except ssl.SSLWantReadError:
