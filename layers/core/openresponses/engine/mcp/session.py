@@ -12,6 +12,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
@@ -40,7 +41,9 @@ CLOSE_SECONDS = 1.0  # for a server to be told that the session is over
 MAX_PAGES = 50  # of a list
 MAX_MESSAGE = 1000
 SESSION = "mcp-session-id"
-UNKNOWN = "404"  # how a call fails whose session the server does not know any more
+# Of a call: has an element once the server has answered it that it does not know the session. The SDK sends what is
+# asked in the context of who asks.
+UNKNOWN: ContextVar[list[int] | None] = ContextVar("UNKNOWN", default=None)
 NOT_THIS_TRANSPORT = frozenset({400, 404, 405, 406, 415, 501})
 # The SDK's loggers, which show what servers said.
 LOGGERS = ("mcp", "client", "httpx2", "httpcore2")
@@ -58,7 +61,6 @@ class McpSession:
         # The last one's session is in use, the others' have expired.
         self._tasks: list[asyncio.Task[None]] = []
         self._ready: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
-        self._has_expired = False
         self._closing = asyncio.Event()
         self._transport: BoundedTransport | None = None
         self._status = 0  # of the last HTTP answer
@@ -89,9 +91,10 @@ class McpSession:
         """Calls a tool. Raises nothing for what the server does."""
         await self._open()
         limit = self._server.timeout or self._settings.mcp_call_timeout
-        sessions = len(self._tasks)
+        sessions, unknown = len(self._tasks), list[int]()
+        UNKNOWN.set(unknown)
         result = await self._asked(self._called(name, arguments), limit)
-        if result.failure == UNKNOWN and self._has_expired and sessions == 1:  # the call was not made
+        if unknown and sessions == 1:  # the call was not made
             if len(self._tasks) == sessions:
                 self._start()
             result = await self._asked(self._called(name, arguments), limit)
@@ -247,7 +250,8 @@ class McpSession:
             if in_session and response.request.method == "GET":
                 return  # the stream of the server's own messages: it may have none, and says so as it likes
             self._status = response.status_code
-            self._has_expired |= in_session and response.status_code == 404
+            if in_session and self._status == 404 and (unknown := UNKNOWN.get()) is not None:
+                unknown.append(404)
 
         timeout = httpx2.Timeout(self._settings.mcp_connect_timeout, read=None)
         return client(
