@@ -18,7 +18,8 @@ from .terminal import note, progress, write
 
 ECHO = "echo"
 NOT_STORED = (
-    "openresponses: the answer was not stored, so nothing can go on from it; see openresponses doctor"
+    "openresponses: the answer was not stored, so nothing can go on from it: the key keeps nothing, "
+    "or `openresponses doctor` shows why"
 )
 model_option = click.option(
     "--model", "-m", envvar="OPENRESPONSES_MODEL", help="Model. [default: OPENRESPONSES_MODEL, else echo]"
