@@ -73,6 +73,15 @@ def test_adaptive_thinking(options: Json, effort: str, fields: Json) -> None:
     assert asked["inferenceConfig"] == {"maxTokens": 50}
 
 
+@pytest.mark.parametrize("blocks", [5, [5], [{"reasoningText": 5}], [{"redactedContent": {}}]])
+def test_a_state_that_a_client_made_up_is_refused(blocks: Any) -> None:
+    turn = make_turn([user("a"), reasoning({"model": CLAUDE, "blocks": blocks}), user("b")], model=CLAUDE)
+    turn.state_shape = ADAPTER.state_shape
+    with pytest.raises(ApiError) as refused:
+        ADAPTER.build(turn)
+    assert refused.value.param == "input[1].encrypted_content"
+
+
 def test_what_else_is_asked_of_an_adaptive_model() -> None:
     options = {"thinking": "adaptive", "efforts": ["low"], "display": True, "thinking_off": "disabled"}
     shown = body(options=options, reasoning={"summary": "auto"}, tools=[function()], choice="required")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
-from openresponses.protocol.state import unseal
+from openresponses.protocol.state import seal, unseal
 from openresponses.routing import Router
 from openresponses.settings import Settings
 
@@ -19,7 +19,7 @@ from scripts.features import built
 from ..support.client import Told
 from ..support.gateway import Gateway
 from ..support.provider import NDJSON, SSE, Answer
-from ..support.speech import data, named
+from ..support.speech import MODELS, data, named, says
 
 Json = dict[str, Any]
 
@@ -336,3 +336,49 @@ def test_effort(model: str) -> None:
         effort for effort, request in zip(EFFORTS, sent, strict=True) if "reasoning.effort" in request.ignored
     ]
     assert set(unsaid) <= {"none"}, "every other level has its measure"
+
+
+# --------------------------------------------------------------------------- states that nobody gave
+
+ODD_BLOCKS: list[Any] = [5, None, [5], ["x"], [{"type": 5}], [[]], [{"type": "text"}]]
+ODD_BLOCKS += [[{"type": "server_tool_use", "id": {}}], [{"type": "server_tool_use"}]]
+ODD_PARTS: list[Any] = [{"on": "instead", "parts": 5}, {"on": "instead", "parts": [5]}, {"on": "instead"}]
+ODD_PARTS += [{"on": "here"}, {"on": {}}, {"on": "next"}, {"on": "previous"}]
+FORGED: list[Any] = [
+    *(
+        5,
+        "x",
+        [],
+        [{}],
+        True,
+        {"thinking": 5},
+        {"reasoning": 5},
+        {"reasoning_details": ["x"]},
+        {"thought": 5},
+    ),
+    *({"blocks": blocks} for blocks in ODD_BLOCKS),
+    *({"model": "gemini-test", **parts} for parts in ODD_PARTS),
+    {"content": 5},
+    {"content": [5]},
+]
+
+
+@pytest.mark.parametrize("behind", ["a call", "a message", "nothing"])
+@pytest.mark.parametrize("dialect", [*MODELS, "echo", "groq", "mistral", "openrouter"])
+def test_a_state_that_a_client_made_up_is_refused_or_harmless(
+    gateway: Gateway, dialect: str, behind: str
+) -> None:
+    model = MODELS.get(dialect, f"{dialect}/m")
+    spoken = dialect if dialect in MODELS else "chat"
+    call = {"type": "function_call", "call_id": "c", "name": "look", "arguments": "{}"}
+    output = {"type": "function_call_output", "call_id": "c", "output": "x"}
+    after = {"a call": [call, output], "a message": [{"role": "user", "content": "b"}]}.get(behind, [])
+    for payload in FORGED:
+        gateway.scenario(says(spoken, "Hello"))
+        sealed = seal(model.partition("/")[0], payload)
+        item = {"type": "reasoning", "summary": [], "encrypted_content": sealed}
+        body = {"model": model, "input": [{"role": "user", "content": "a"}, item, *after], "tools": TOOLS}
+        told = gateway.ask(body)
+        assert told.status in (200, 400), (payload, told.error)
+        if told.status == 400:
+            assert told.error["param"] == "input[1].encrypted_content", (payload, told.error)

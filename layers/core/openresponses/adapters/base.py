@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeGuard, runtime_checkable
 
 from ..protocol.errors import ApiError
-from ..protocol.state import unseal
+from ..protocol.state import Shape, fits, unseal
 
 Json = dict[str, Any]
 
@@ -65,6 +65,7 @@ class Turn:
     tool_choice "auto", "none", "required", {"type": "function" | "custom", "name": ...} or a hosted tool's
                 {"type": ...}; `allowed_tools` is already resolved into mode (here) and `allowed`
     allowed     names of the function and custom tools that may be called; None: all of them
+    state_shape the adapter's
     """
 
     provider: str
@@ -76,14 +77,22 @@ class Turn:
     tools: list[Json]
     tool_choice: str | Json = "auto"
     allowed: frozenset[str] | None = None
+    state_shape: Shape = object
 
     def state(self, item: Json) -> Any | None:
-        """The provider state in a reasoning item, as this provider gave it; None if it has none or another's."""
+        """The provider state in a reasoning item, as this provider gave it; None if it has none or another's. Raises
+        ApiError for one that no adapter has made."""
         token = item.get("encrypted_content")
         if not token:
             return None
         found = unseal(token)
-        return found[1] if found and found[0] == self.provider else None
+        if not found or found[0] != self.provider or found[1] is None:
+            return None
+        if not fits(found[1], self.state_shape):
+            place = next(n for n, each in enumerate(self.input) if each is item)
+            message = f"'encrypted_content' is none that {self.provider} has given."
+            raise ApiError("invalid_value", message, param=f"input[{place}].encrypted_content")
+        return found[1]
 
 
 @dataclass(slots=True)
@@ -322,8 +331,10 @@ class Reader(Protocol):
 
 
 class Adapter(Protocol):
-    """What every adapter has. One may have beside it what Counts, RunsMcp and Answers say, and two attributes:
+    """What every adapter has. One may have beside it what Counts, RunsMcp and Answers say, and three attributes:
 
+    state_shape     what its ProviderState is like, so that a client's own inventions are refused; if it has no such
+                    attribute, it must read any JSON
     openai_fields   names of those fields of `adapters.openai_fields` that it can send; none if it has no such attribute
     places_tools    True where its provider takes tools in mid-conversation: it is given the `additional_tools` items
                     among the input, too. Their tools are in the turn's in any case

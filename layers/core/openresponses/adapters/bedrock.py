@@ -22,11 +22,13 @@ Source: Amazon Bedrock API reference, ConverseStream; user guide, "Carry out a c
 from __future__ import annotations
 
 import re
+from typing import ClassVar
 from urllib.parse import quote
 
 import orjson
 
 from ..protocol.errors import ApiError
+from ..protocol.state import Shape
 from .base import Json, Turn, UpstreamRequest
 from .bedrock_reader import FINAL_ANSWER, AnswerPlan, BedrockReader, answer_plan, error_of
 from .messages import (
@@ -74,6 +76,11 @@ REGION = re.compile(r"^(?:[a-z]{2}|us-gov|apac|global)\.")
 
 
 class BedrockAdapter:
+    state_shape: ClassVar[Shape] = {
+        "model?": str,
+        "blocks": [{"redactedContent?": str, "reasoningText?": dict}],
+    }
+
     def build(self, turn: Turn) -> UpstreamRequest:
         ignored: list[str] = []
         messages = chat_messages(turn)

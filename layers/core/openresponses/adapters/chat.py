@@ -34,8 +34,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import ClassVar
 
 from ..protocol.errors import ApiError
+from ..protocol.state import Shape
 from .base import Json, Turn, UpstreamRequest
 from .chat_reader import ChatReader
 from .failures import read_failure
@@ -80,6 +82,13 @@ REPLAY = ("reasoning_details",)
 
 
 class ChatAdapter:
+    state_shape: ClassVar[Shape] = {
+        "reasoning?": str,
+        "reasoning_content?": str,
+        "reasoning_details?": [dict],
+        "content?": [dict],
+    }
+
     def build(self, turn: Turn) -> UpstreamRequest:
         quirks = turn.profile.options
         ignored: list[str] = []

@@ -16,9 +16,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from ..protocol.errors import ApiError
+from ..protocol.state import Shape
 from .base import (
     Annotation,
     Delta,
@@ -94,6 +95,8 @@ Timed = tuple[float, Json]
 
 class EchoAdapter:
     """Beside the Adapter's methods, `answer`: the frames that a provider would send, which `reader` reads."""
+
+    state_shape: ClassVar[Shape] = {"thought?": str}
 
     def build(self, turn: Turn) -> UpstreamRequest:
         """Nothing is sent; says which knobs it has no use for."""
@@ -246,7 +249,7 @@ class _Answer:
     def recalled(self) -> Iterator[str]:
         for item in self.turn.input:
             state = self.turn.state(item) if item["type"] == "reasoning" else None
-            if isinstance(state, dict) and state.get("thought"):
+            if state and state.get("thought"):
                 yield f"I thought: {_quote(state['thought'])}."
         earlier = [_quote(_read_script(_message_text(item)).text) for item in self.users[:-1]]
         told = [quote for quote in earlier if quote != "“”"][-REMEMBERED:]

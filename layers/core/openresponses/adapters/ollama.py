@@ -15,9 +15,10 @@ Source: Ollama's docs/api.md and api/types.go.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from ..protocol.errors import ApiError
+from ..protocol.state import Shape
 from .base import (
     Delta,
     Failed,
@@ -69,6 +70,8 @@ REASONS = {"length": "max_output_tokens"}
 
 
 class OllamaAdapter:
+    state_shape: ClassVar[Shape] = {"thinking?": str}
+
     def build(self, turn: Turn) -> UpstreamRequest:
         ignored: list[str] = []
         quirks = turn.profile.options

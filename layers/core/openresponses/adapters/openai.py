@@ -16,12 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 
 from ..protocol.errors import ApiError, quoted
-from ..protocol.state import UNTAGGED_PROVIDER, seal
+from ..protocol.state import UNTAGGED_PROVIDER, Shape, seal
 from . import openai_fields
 from .base import (
     Annotation,
@@ -55,6 +55,7 @@ ENCRYPTED_REASONING = "reasoning.encrypted_content"
 
 class OpenAIAdapter:
     places_tools = True
+    state_shape: ClassVar[Shape] = (str, {})
     openai_fields = frozenset(
         {
             "access_programs",

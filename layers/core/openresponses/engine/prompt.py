@@ -123,6 +123,7 @@ class Prompt:
             tools=tools,
             tool_choice=toolset.choice,
             allowed=toolset.allowed,
+            state_shape=getattr(self.adapter, "state_shape", object),
         )
 
     def build(self, turn: Turn) -> UpstreamRequest:

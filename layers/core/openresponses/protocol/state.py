@@ -13,6 +13,9 @@ from typing import Any
 
 import orjson
 
+# What a state must be like: a type, [what each is like], {name: what it is like}, (one, or another). A name with "?"
+# may be absent.
+Shape = type | list[Any] | dict[str, Any] | tuple[Any, ...]
 TAG = "or1."
 UNTAGGED_PROVIDER = "openai"
 
@@ -33,3 +36,17 @@ def unseal(token: str) -> tuple[str, Any] | None:
         return provider, orjson.loads(base64.urlsafe_b64decode(data))
     except (binascii.Error, ValueError):
         return None
+
+
+def fits(value: Any, shape: Shape) -> bool:
+    """Whether a payload has the shape. Tokens pass through clients: anyone can make one."""
+    if isinstance(shape, tuple):
+        return any(fits(value, one) for one in shape)
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(fits(each, shape[0]) for each in value)
+    if isinstance(shape, dict):
+        return isinstance(value, dict) and all(
+            fits(value[name], of) if (name := key.rstrip("?")) in value else name != key
+            for key, of in shape.items()
+        )
+    return isinstance(value, shape)

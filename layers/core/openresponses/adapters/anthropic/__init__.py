@@ -29,9 +29,10 @@ Options of a model that this adapter reads (`models.toml`, `[[model]]` → `opti
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from ...protocol.errors import ApiError
+from ...protocol.state import Shape
 from ..base import Reader, Turn, UpstreamRequest
 from . import errors, request, tools
 from .reader import MessageReader
@@ -39,6 +40,8 @@ from .reader import MessageReader
 
 class AnthropicAdapter:
     """The Adapter for the Messages API."""
+
+    state_shape: ClassVar[Shape] = {"blocks": [{"type": str, "id?": str, "tool_use_id?": str}]}
 
     def build(self, turn: Turn) -> UpstreamRequest:
         """The request body. Raises ApiError for a feature that the model or the API has no place for."""

@@ -190,7 +190,7 @@ def _outputs(items: list[Json]) -> dict[str, list[tuple[int, Json]]]:
 
 
 def _blocks_of(state: Any) -> list[Json]:
-    return [*state.get("blocks", ())] if isinstance(state, dict) else []
+    return [*state["blocks"]] if state else []
 
 
 def _covered(items: list[Json], states: list[Any]) -> set[int]:
@@ -256,13 +256,13 @@ def _clean(message: Json, answered: set[Any] | None, *, last: bool) -> bool:
     while blocks and blocks[-1]["type"] in THINKING_TYPES:
         blocks.pop()
     if last and blocks and blocks[-1]["type"] == "text":
-        blocks[-1:] = content.text(blocks[-1]["text"].rstrip())
+        blocks[-1:] = content.text(blocks[-1].get("text", "").rstrip())
     message["content"] = blocks
     return bool(blocks)
 
 
 def _unanswered(block: Json, answered: set[Any]) -> bool:
-    return block["type"] in SERVER_CALLS and block["id"] not in answered
+    return block["type"] in SERVER_CALLS and block.get("id") not in answered
 
 
 def _marked(block: Json) -> Json:

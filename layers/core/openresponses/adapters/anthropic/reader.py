@@ -175,7 +175,7 @@ class MessageReader:
         if call_id in self.running:
             return self.running.pop(call_id)
         states = (self.turn.state(item) for item in self.turn.input if item.get("type") == "reasoning")
-        blocks = (block for state in states if isinstance(state, dict) for block in state.get("blocks", ()))
+        blocks = (block for state in states if state for block in state["blocks"])
         found = next((block for block in blocks if block.get("id") == call_id), None)
         name = result["type"].removesuffix("_tool_result")
         kind = "mcp_tool_use" if name == "mcp" else "server_tool_use"

@@ -29,6 +29,9 @@ Options of a model (`models.toml`), with what holds for a model without them:
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from ...protocol.state import Shape
 from ..base import Json, Reader, Turn, UpstreamRequest
 from .build import build, count
 from .explain import explain
@@ -39,6 +42,8 @@ __all__ = ["GeminiAdapter"]
 
 class GeminiAdapter:
     """See `adapters.base.Adapter`."""
+
+    state_shape: ClassVar[Shape] = {"model?": str, "on?": str, "parts?": [dict]}
 
     def build(self, turn: Turn) -> UpstreamRequest:
         return build(turn)

@@ -165,7 +165,7 @@ class Contents:
     def _reasoning(self, item: Json, hosted_from: int | None) -> None:
         """What Gemini gave is given back where it was; other reasoning, and that of another model, is left out."""
         state = self.turn.state(item)
-        if not isinstance(state, dict) or state.get("model") != self.turn.model:
+        if state is None or state.get("model") != self.turn.model:
             return
         on, signature = state.get("on"), state.get("signature")
         text = "".join(part.get("text", "") for part in item.get("summary") or ())
@@ -182,9 +182,9 @@ class Contents:
         elif on == "instead":
             if hosted_from is not None:
                 del parts[hosted_from:]
-            parts.extend(state["parts"])
+            parts.extend(state.get("parts", ()))
         elif on == "here":
-            parts.extend(state["parts"])
+            parts.extend(state.get("parts", ()))
 
     # ---------------------------------------------------------------- calls and results
 
