@@ -196,7 +196,7 @@ async def test_a_locked_file_slows_no_request(tmp_path: Path) -> None:
         other.execute("BEGIN IMMEDIATE")
         begun = time.monotonic()
         assert all([await valid(keys, key) for _ in range(10)])
-        assert time.monotonic() - begun < 0.4
+        assert time.monotonic() - begun < 2
         other.execute("ROLLBACK")
 
 
